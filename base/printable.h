@@ -1,0 +1,16 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace shoal {
+
+// Text from a file made safe for a terminal, a log line or JSON: control characters and bytes that are not
+// UTF-8 become '?', and at most `max_bytes` are kept (an ellipsis marks the cut).
+std::string printable(std::string_view text, std::size_t max_bytes = 96);
+
+// The same between quotes, for error messages.
+std::string quoted(std::string_view text);
+
+}  // namespace shoal

@@ -1,0 +1,43 @@
+# Language, warnings and sanitizers for every target of ours, carried by one interface target.
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "build type" FORCE)
+endif()
+set(SHOAL_SANITIZE "" CACHE STRING "sanitizers, as for -fsanitize= (address,undefined or thread)")
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+endif()
+
+add_library(project_options INTERFACE)
+target_include_directories(project_options INTERFACE ${CMAKE_SOURCE_DIR})
+# -ffp-contract=off: the arithmetic is defined operation by operation; a fused multiply-add stands only where it is written.
+target_compile_options(project_options INTERFACE
+  -Wall -Wextra -Wno-missing-field-initializers -Wconversion -Wshadow -Werror -ffp-contract=off -fno-math-errno -fstack-protector-strong
+  $<$<CONFIG:Release>:-O2>)
+target_compile_definitions(project_options INTERFACE $<$<CONFIG:Release>:_GLIBCXX_ASSERTIONS>)
+target_link_options(project_options INTERFACE -Wl,-z,relro,-z,now -Wl,--as-needed)
+if(SHOAL_SANITIZE)
+  target_compile_options(project_options INTERFACE -fsanitize=${SHOAL_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(project_options INTERFACE -fsanitize=${SHOAL_SANITIZE})
+endif()
+# Sections of their own let the linker drop what shoal-worker does not reach.
+target_compile_options(project_options INTERFACE -ffunction-sections -fdata-sections)
+target_link_options(project_options INTERFACE -Wl,--gc-sections)
+
+# gcc 12 takes the moves of a std::variant's inactive members for reads of uninitialised memory; whoever moves messages links this.
+add_library(variant_moves INTERFACE)
+target_compile_options(variant_moves INTERFACE -Wno-maybe-uninitialized)
+
+# shoal_library(NAME SOURCES... [PUBLIC targets...] [PRIVATE targets...]): one folder, one target.
+function(shoal_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE} project_options)
+endfunction()

@@ -1,0 +1,183 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/ids.h"
+#include "coordinator/inference.h"
+#include "coordinator/scheduler.h"
+#include "coordinator/silence.h"
+#include "model/model_config.h"
+#include "partition/planner.h"
+#include "transport/link_probe.h"
+#include "transport/messages.h"
+#include "transport/network_commands.h"
+
+namespace shoal {
+
+// The hub's decisions, pure: who is a member, which plan counts, what to do when a device is lost, and (through the scheduler) which step goes
+// next. It meets no socket, clock or thread: coordinator/coordinator_process.cpp performs the commands over ZeroMQ, the simulator over its
+// own network.
+
+// ---- What it serves and how -----------------------------------------------------------------------------------------------------
+
+struct ServedModel {
+  std::string id;                        // as clients name it
+  Sha256 hash{};                         // of all tensors' hashes and the config: the model as arithmetic sees it
+  ModelConfig config;
+  std::vector<std::byte> config_bytes;
+  std::vector<TensorSpec> specs;
+  std::vector<TensorRef> tensors;        // parallel to specs
+};
+
+struct ClusterSettings {
+  std::uint32_t term = 1;                // high half of every epoch
+  std::uint32_t min_stages = 1;          // binds plans made by choice, never a repair
+  std::uint32_t expect_devices = 0;      // wait this long list of devices before the first plan (for `expect_patience`)
+  Duration expect_patience = std::chrono::seconds(30);
+  Objective objective = Objective::Latency;
+  std::uint32_t max_context = 2048;
+  std::uint32_t kv_positions = 8192;     // KV over all sequences; less where memory is short, never below one full context
+  std::uint32_t max_sequences = 64;
+  std::uint32_t log_bytes = 4 << 20;
+  std::uint64_t arithmetic_digest = 0;   // of the hub's own kernels
+  bool allow_inexact = false;            // plan devices whose kernels give other bits
+  std::uint16_t control_port = 0;
+  std::uint16_t data_port = 0;
+  std::uint16_t bulk_port = 0;
+  SchedulerOptions scheduler;
+};
+
+// ---- Events and commands --------------------------------------------------------------------------------------------------------
+
+struct ClusterTick {};
+struct SubmitRequest {
+  RequestId id = 0;
+  InferenceRequest request;              // seed drawn
+};
+struct CancelRequest {
+  RequestId id = 0;
+};
+using ClusterEvent = std::variant<NetworkEvent, ClusterTick, SubmitRequest, CancelRequest>;
+
+struct AnswerJoin {
+  std::uint64_t ticket = 0;
+  JoinReply reply;
+};
+struct DeliverEvent {
+  RequestId id = 0;
+  InferenceEvent event;
+};
+// To be kept over a restart of the hub.
+struct RememberDevice {
+  DeviceId device{};
+  std::string name;
+  std::string public_key;
+  bool revoked = false;
+};
+struct RememberProfile {
+  std::string public_key;
+  std::string kernels;
+  std::uint32_t num_threads = 0;
+  ProfileReport report;
+};
+using ClusterCommand = std::variant<SendMessage, AdmitPeer, RevokePeer, ConnectPeer, DisconnectPeer, AnswerJoin, DeliverEvent,
+                                    RememberDevice, RememberProfile>;
+
+// ---- State ----------------------------------------------------------------------------------------------------------------------
+
+struct Member {
+  DeviceId id{};
+  std::string name;
+  std::string public_key;
+  bool revoked = false;
+  bool online = false;                   // its Hello was accepted and it was not lost since
+  std::string excluded;                  // why no stage may run there; empty if it may
+  Hello hello;
+  Beat beat;
+  SilenceDetector silence;
+  Time working_at{};                     // when its compute pool was last seen to move, or had nothing to do
+  std::optional<StageStatus> status;     // of the newest plan it spoke of
+  std::optional<ProfileReport> profile;
+  std::vector<RememberProfile> known_profiles;  // from earlier runs
+  std::map<DeviceId, LinkMeasurement> links;    // from it; kHub included
+  std::optional<LinkMeasurement> from_hub;
+  bool links_measured = false;
+  std::uint32_t failures = 0;            // stages that could not load or open
+  Time retry_at{};                       // after a failure: not planned before
+  // Measured while it serves, moving averages.
+  double decode_seconds = 0;             // per decode step
+  double prefill_seconds_per_row = 0;
+};
+
+// A plan with what the planner was asked and what it needs told to workers.
+struct PlanVersion {
+  Epoch epoch{};
+  PlanProblem problem;
+  Plan plan;                             // devices are indices into `devices`
+  std::vector<DeviceId> devices;
+  KvBudget kv;
+  std::uint32_t kv_positions = 0;
+  bool is_repair = false;
+  std::string why;                       // in words: "first plan", "lost cam-2", ...
+  Time made_at{};
+  std::set<DeviceId> awaited;            // not Ready yet
+
+  DeviceId device_of(std::size_t stage) const { return devices[plan.stages[stage].device]; }
+  bool uses(DeviceId device) const;
+};
+
+enum class Phase { WaitingForDevices, Measuring, Loading, Ready, Recovering, InsufficientMemory };
+const char* name_of(Phase phase);
+
+struct ClusterState {
+  ClusterState(ServedModel m, ClusterSettings s, const TokenText& text);
+
+  ServedModel model;
+  ClusterSettings settings;
+  std::map<DeviceId, Member> members;
+  DeviceId last_device{0};
+  std::uint32_t plan_version = 0;        // low half of the newest epoch
+
+  Phase phase = Phase::WaitingForDevices;
+  std::string detail = "no device has joined yet";
+  std::optional<PlanVersion> active;     // the plan that serves, or served until a device was lost
+  bool active_is_whole = false;
+  std::optional<PlanVersion> pending;
+  bool lost_devices_before = false;      // min_stages binds less once devices were lost
+  Time started_at{};
+  Time membership_changed_at{};
+  bool membership_changed = false;       // since the last look for a better plan
+
+  // Measuring.
+  std::optional<DeviceId> profiling;
+  Time profiling_since{};
+  LinkProbe probe;                       // hub's own
+  std::set<DeviceId> probing;            // reports awaited
+  Time probing_since{};
+
+  Scheduler scheduler;
+  std::uint32_t fruitless_epochs = 0;    // restarts since a step last came back
+  std::map<SequenceId, std::uint32_t> corrupt_steps;
+
+  // Counters for /api/cluster.
+  std::uint64_t epochs_restarted = 0;
+  std::uint64_t devices_lost = 0;
+  double last_recovery_seconds = 0;
+  std::optional<Time> recovering_since;
+};
+
+// A device admitted in an earlier run.
+void restore_member(ClusterState& state, const RememberDevice& device, std::vector<RememberProfile> profiles,
+                    std::vector<ClusterCommand>& commands);
+
+// Appends commands. Time only moves forward.
+void on_event(ClusterState& state, ClusterEvent event, Time now, std::vector<ClusterCommand>& commands);
+
+}  // namespace shoal

@@ -1,0 +1,181 @@
+#include "coordinator/hub_store.h"
+
+#include <sqlite3.h>
+
+#include <cstring>
+
+namespace shoal {
+
+struct HubStore::State {
+  std::string path;
+  sqlite3* db = nullptr;
+  ~State() { sqlite3_close(db); }
+
+  Failure failure(const char* doing) const {
+    return fail(ErrorCode::Unavailable, std::string(doing) + " " + path + ": " + sqlite3_errmsg(db));
+  }
+  Status run(const char* sql) {
+    if (sqlite3_exec(db, sql, nullptr, nullptr, nullptr) != SQLITE_OK) return failure("writing");
+    return {};
+  }
+};
+
+namespace {
+
+constexpr int kSchemaVersion = 1;
+constexpr char kSchema[] = R"(
+  PRAGMA journal_mode = WAL;
+  PRAGMA synchronous = FULL;
+  CREATE TABLE IF NOT EXISTS hub (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS devices (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL, public_key TEXT NOT NULL UNIQUE, revoked INTEGER NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS profiles (
+    public_key TEXT NOT NULL, kernels TEXT NOT NULL, num_threads INTEGER NOT NULL, model BLOB NOT NULL,
+    read_bytes_per_second REAL NOT NULL, units BLOB NOT NULL,
+    PRIMARY KEY (public_key, kernels, num_threads, model)) STRICT;
+)";
+
+// A prepared statement that finalises itself.
+class Statement {
+ public:
+  Statement(sqlite3* db, const char* sql) { sqlite3_prepare_v2(db, sql, -1, &statement_, nullptr); }
+  ~Statement() { sqlite3_finalize(statement_); }
+  Statement(const Statement&) = delete;
+  Statement& operator=(const Statement&) = delete;
+
+  bool is_valid() const { return statement_ != nullptr; }
+  void bind(int at, std::int64_t value) { sqlite3_bind_int64(statement_, at, value); }
+  void bind(int at, double value) { sqlite3_bind_double(statement_, at, value); }
+  void bind(int at, const std::string& text) {
+    sqlite3_bind_text(statement_, at, text.data(), static_cast<int>(text.size()), SQLITE_TRANSIENT);
+  }
+  void bind(int at, Bytes blob) { sqlite3_bind_blob(statement_, at, blob.data(), static_cast<int>(blob.size()), SQLITE_TRANSIENT); }
+  int step() { return sqlite3_step(statement_); }
+
+  std::int64_t integer(int column) { return sqlite3_column_int64(statement_, column); }
+  double real(int column) { return sqlite3_column_double(statement_, column); }
+  std::string text(int column) {
+    const auto* from = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
+    return from ? std::string(from, static_cast<std::size_t>(sqlite3_column_bytes(statement_, column))) : std::string();
+  }
+  Bytes blob(int column) {
+    return {static_cast<const std::byte*>(sqlite3_column_blob(statement_, column)),
+            static_cast<std::size_t>(sqlite3_column_bytes(statement_, column))};
+  }
+
+ private:
+  sqlite3_stmt* statement_ = nullptr;
+};
+
+// A LayerProfile as 32 bytes: its unit, then three doubles.
+constexpr std::size_t kUnitBytes = 32;
+
+std::vector<std::byte> encode_units(const std::vector<LayerProfile>& units) {
+  std::vector<std::byte> bytes(units.size() * kUnitBytes);
+  for (std::size_t i = 0; i < units.size(); ++i) {
+    std::byte* out = bytes.data() + i * kUnitBytes;
+    store<std::uint64_t>(out, units[i].unit);
+    store(out + 8, units[i].seconds_batch1);
+    store(out + 16, units[i].seconds_batch32);
+    store(out + 24, units[i].seconds_per_1k_context);
+  }
+  return bytes;
+}
+
+std::vector<LayerProfile> decode_units(Bytes bytes) {
+  std::vector<LayerProfile> units;
+  for (std::size_t at = 0; at + kUnitBytes <= bytes.size(); at += kUnitBytes) {
+    units.push_back({.unit = static_cast<std::uint32_t>(load<std::uint64_t>(&bytes[at])),
+                     .seconds_batch1 = load<double>(&bytes[at + 8]),
+                     .seconds_batch32 = load<double>(&bytes[at + 16]),
+                     .seconds_per_1k_context = load<double>(&bytes[at + 24])});
+  }
+  return units;
+}
+
+}  // namespace
+
+HubStore::HubStore(std::unique_ptr<State> state) : state_(std::move(state)) {}
+HubStore::HubStore(HubStore&&) noexcept = default;
+HubStore::~HubStore() = default;
+
+Result<HubStore> HubStore::open(const std::string& path) {
+  auto state = std::make_unique<State>();
+  state->path = path;
+  if (sqlite3_open(path.c_str(), &state->db) != SQLITE_OK) return state->failure("opening");
+  sqlite3_busy_timeout(state->db, 2000);
+  std::int64_t version = 0;
+  {
+    Statement statement(state->db, "PRAGMA user_version");
+    if (!statement.is_valid() || statement.step() != SQLITE_ROW) return state->failure("reading");
+    version = statement.integer(0);
+  }
+  if (version != 0 && version != kSchemaVersion) {
+    return fail(ErrorCode::Unsupported, path + " was written by another version of Shoal (its format is " + std::to_string(version) +
+                                            ", this one's " + std::to_string(kSchemaVersion) + "): give another --state directory");
+  }
+  if (Status made = state->run(kSchema); !made) return fail(made.error());
+  if (Status marked = state->run("PRAGMA user_version = 1"); !marked) return fail(marked.error());
+  return HubStore(std::move(state));
+}
+
+Result<std::uint32_t> HubStore::next_term() {
+  const Status raised = state_->run("INSERT INTO hub VALUES ('term', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1");
+  if (!raised) return fail(raised.error());
+  Statement statement(state_->db, "SELECT value FROM hub WHERE name = 'term'");
+  if (!statement.is_valid() || statement.step() != SQLITE_ROW) return state_->failure("reading");
+  return static_cast<std::uint32_t>(statement.integer(0));
+}
+
+Result<std::vector<RememberDevice>> HubStore::devices() {
+  Statement statement(state_->db, "SELECT id, name, public_key, revoked FROM devices ORDER BY id");
+  if (!statement.is_valid()) return state_->failure("reading");
+  std::vector<RememberDevice> devices;
+  while (statement.step() == SQLITE_ROW) {
+    devices.push_back({static_cast<DeviceId>(statement.integer(0)), statement.text(1), statement.text(2), statement.integer(3) != 0});
+  }
+  return devices;
+}
+
+Result<std::vector<RememberProfile>> HubStore::profiles() {
+  Statement statement(state_->db, "SELECT public_key, kernels, num_threads, model, read_bytes_per_second, units FROM profiles");
+  if (!statement.is_valid()) return state_->failure("reading");
+  std::vector<RememberProfile> profiles;
+  while (statement.step() == SQLITE_ROW) {
+    RememberProfile profile{statement.text(0), statement.text(1), static_cast<std::uint32_t>(statement.integer(2)), {}};
+    const Bytes model = statement.blob(3);
+    if (model.size() != profile.report.model.size()) continue;
+    std::memcpy(profile.report.model.data(), model.data(), model.size());
+    profile.report.read_bytes_per_second = statement.real(4);
+    profile.report.units = decode_units(statement.blob(5));
+    profiles.push_back(std::move(profile));
+  }
+  return profiles;
+}
+
+Status HubStore::remember(const RememberDevice& device) {
+  Statement statement(state_->db,
+                      "INSERT INTO devices VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET name = excluded.name, revoked = excluded.revoked");
+  if (!statement.is_valid()) return state_->failure("writing");
+  statement.bind(1, static_cast<std::int64_t>(raw(device.device)));
+  statement.bind(2, device.name);
+  statement.bind(3, device.public_key);
+  statement.bind(4, static_cast<std::int64_t>(device.revoked));
+  if (statement.step() != SQLITE_DONE) return state_->failure("writing");
+  return {};
+}
+
+Status HubStore::remember(const RememberProfile& profile) {
+  Statement statement(state_->db, "INSERT OR REPLACE INTO profiles VALUES (?, ?, ?, ?, ?, ?)");
+  if (!statement.is_valid()) return state_->failure("writing");
+  statement.bind(1, profile.public_key);
+  statement.bind(2, profile.kernels);
+  statement.bind(3, static_cast<std::int64_t>(profile.num_threads));
+  statement.bind(4, std::as_bytes(std::span(profile.report.model)));
+  statement.bind(5, profile.report.read_bytes_per_second);
+  statement.bind(6, Bytes(encode_units(profile.report.units)));
+  if (statement.step() != SQLITE_DONE) return state_->failure("writing");
+  return {};
+}
+
+}  // namespace shoal

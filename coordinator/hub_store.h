@@ -1,0 +1,36 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "coordinator/cluster_state.h"
+
+namespace shoal {
+
+// What the hub keeps over a restart, in SQLite: the devices it admitted, their measurements, and its term. Home of <sqlite3.h>. One thread.
+class HubStore {
+ public:
+  // Creates what is missing. Corrupt or foreign files are errors that say what to do.
+  static Result<HubStore> open(const std::string& path);
+  HubStore(HubStore&&) noexcept;
+  ~HubStore();
+
+  // Raises the term, committed before it returns: epochs of an earlier run are never used again.
+  Result<std::uint32_t> next_term();
+
+  Result<std::vector<RememberDevice>> devices();
+  Result<std::vector<RememberProfile>> profiles();
+  Status remember(const RememberDevice& device);
+  Status remember(const RememberProfile& profile);
+
+ private:
+  struct State;
+  explicit HubStore(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace shoal

@@ -1,0 +1,182 @@
+#include <algorithm>
+
+#include "base/log.h"
+#include "coordinator/cluster_parts.h"
+#include "kernels/kernel_table.h"
+#include "kernels/panels.h"
+#include "transport/limits.h"
+
+namespace shoal {
+namespace {
+
+constexpr Duration kStandstill = std::chrono::seconds(20);  // steps queued and no work finished
+constexpr double kAverageWeight = 0.2;
+
+Member* find_by_key(ClusterState& state, const std::string& public_key) {
+  const auto found = std::ranges::find_if(state.members, [&](const auto& m) { return m.second.public_key == public_key; });
+  return found == state.members.end() ? nullptr : &found->second;
+}
+
+// Why this key may not join; empty if it may.
+std::string join_obstacle(ClusterState& state, const JoinRequest& request) {
+  if (request.protocol_version != kProtocolVersion) {
+    return "the worker speaks protocol version " + std::to_string(request.protocol_version) + " and this hub version " +
+           std::to_string(kProtocolVersion) + ": upgrade the older one";
+  }
+  const Member* known = find_by_key(state, request.public_key);
+  if (known && known->revoked) return "this device's key was revoked; remove its key file to join with a new one";
+  for (const auto& [id, member] : state.members) {
+    const bool is_other = member.public_key != request.public_key;
+    if (is_other && member.online && member.name == request.name) {
+      return "another device is already here under the name \"" + request.name + "\": choose one with --name";
+    }
+  }
+  if (!known && state.members.size() >= kMaxDevices) return "the cluster is full";
+  return "";
+}
+
+// Versions that cannot work together at all.
+std::string hello_obstacle(const Hello& hello) {
+  const auto differ = [](const char* what, std::uint32_t theirs, std::uint32_t ours) {
+    return std::string("the worker has ") + what + " version " + std::to_string(theirs) + " and this hub version " + std::to_string(ours) +
+           ": upgrade the older one";
+  };
+  if (hello.protocol_version != kProtocolVersion) return differ("protocol", hello.protocol_version, kProtocolVersion);
+  if (hello.panel_layout_version != kPanelLayoutVersion) {
+    return differ("panel layout", hello.panel_layout_version, kPanelLayoutVersion);
+  }
+  return "";
+}
+
+std::string exclusion_of(const ClusterState& state, const Hello& hello) {
+  const bool same_bits = hello.arithmetic_version == kArithmeticVersion && hello.arithmetic_digest == state.settings.arithmetic_digest;
+  if (same_bits || state.settings.allow_inexact) return "";
+  return "not bit-exact: its kernels (" + hello.kernels + ") give other bits than the hub's";
+}
+
+// A profile of an earlier run counts while kernels and threads are the same.
+std::optional<ProfileReport> remembered_profile(const ClusterState& state, const Member& member) {
+  for (const RememberProfile& known : member.known_profiles) {
+    const bool same_device = known.kernels == member.hello.kernels && known.num_threads == member.hello.num_threads;
+    if (same_device && known.report.model == state.model.hash) return known.report;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+void on_join_request(ClusterState& state, const JoinReceived& join, ClusterCommands& commands) {
+  JoinReply reply{.admitted = false, .reason = join_obstacle(state, join.request)};
+  if (reply.reason.empty()) {
+    Member* member = find_by_key(state, join.request.public_key);
+    if (!member) {
+      state.last_device = next(state.last_device);
+      member = &state.members[state.last_device];
+      member->id = state.last_device;
+      member->public_key = join.request.public_key;
+    }
+    member->name = join.request.name;
+    commands.push_back(AdmitPeer{member->id, member->public_key});
+    commands.push_back(RememberDevice{member->id, member->name, member->public_key, false});
+    reply.admitted = true;
+    reply.device = member->id;
+    reply.control_port = state.settings.control_port;
+    reply.data_port = state.settings.data_port;
+    reply.bulk_port = state.settings.bulk_port;
+  }
+  log_info("join_request", {{"name", join.request.name}, {"admitted", reply.admitted}, {"reason", reply.reason}});
+  commands.push_back(AnswerJoin{join.ticket, std::move(reply)});
+}
+
+void on_hello(ClusterState& state, DeviceId from, Hello hello, Time now, ClusterCommands& commands) {
+  const auto found = state.members.find(from);
+  if (found == state.members.end()) return;
+  Member& member = found->second;
+  if (std::string obstacle = hello_obstacle(hello); !obstacle.empty()) {
+    log_warn("worker_refused", {{"device", from}, {"reason", obstacle}});
+    return send_control(from, Refused{std::move(obstacle)}, commands);
+  }
+  const bool is_new_process = !member.online || member.hello.instance != hello.instance;
+  if (member.online && is_new_process) lose_device(state, from, "its worker was started again", now, commands);
+  member.name = hello.name;
+  member.hello = std::move(hello);
+  member.silence.heard(now);
+  send_control(from, Welcome{from, state.active ? state.active->epoch : Epoch{0}}, commands);
+  if (!is_new_process) return;  // the same process found its way back
+
+  member.silence = {};
+  member.silence.heard(now);
+  member.online = true;
+  member.excluded = exclusion_of(state, member.hello);
+  member.links_measured = false;
+  member.links.clear();
+  member.from_hub.reset();
+  member.status.reset();
+  member.profile = remembered_profile(state, member);
+  state.membership_changed = true;
+  state.membership_changed_at = now;
+  commands.push_back(ConnectPeer{from, Lane::Data, member.hello.inbox, member.public_key});
+  log_info("device_joined", {{"device", from}, {"name", member.name}, {"inbox", member.hello.inbox},
+                             {"memory_bytes", member.hello.memory_bytes}, {"kernels", member.hello.kernels},
+                             {"excluded", member.excluded}});
+}
+
+void on_beat(ClusterState& state, DeviceId from, Beat beat, Time now) {
+  const auto found = state.members.find(from);
+  if (found == state.members.end() || !found->second.online) return;
+  Member& member = found->second;
+  member.silence.heard(now);
+  const auto average = [](double& value, double sample) { value = value == 0 ? sample : value + kAverageWeight * (sample - value); };
+  if (beat.decode_steps > 0) average(member.decode_seconds, beat.decode_seconds / beat.decode_steps);
+  if (beat.prefill_rows > 0) average(member.prefill_seconds_per_row, beat.prefill_seconds / beat.prefill_rows);
+  const bool moved = beat.finished_work != member.beat.finished_work || beat.busy == 0;
+  if (moved || member.working_at == Time{}) member.working_at = now;
+  member.beat = std::move(beat);
+}
+
+void on_peer_down(ClusterState& state, const PeerDown& down, Time now, ClusterCommands& commands) {
+  const auto found = state.members.find(down.device);
+  if (found == state.members.end() || !found->second.online) return;
+  // Refused: nothing listens there any more, the process is dead. Otherwise the link may come back: its silence will tell.
+  if (down.refused) lose_device(state, down.device, "its process ended", now, commands);
+}
+
+void on_malformed(ClusterState& state, const Malformed& malformed, Time now, ClusterCommands& commands) {
+  const auto found = state.members.find(malformed.from);
+  log_warn("malformed_frames", {{"device", malformed.from}, {"lane", name_of(malformed.lane)}, {"reason", malformed.reason}});
+  if (found == state.members.end()) return;
+  Member& member = found->second;
+  member.revoked = true;
+  commands.push_back(RevokePeer{member.id});
+  commands.push_back(RememberDevice{member.id, member.name, member.public_key, true});
+  lose_device(state, member.id, "it sent malformed frames: " + malformed.reason, now, commands);
+}
+
+void watch_members(ClusterState& state, Time now, ClusterCommands& commands) {
+  std::vector<std::pair<DeviceId, const char*>> lost;
+  for (const auto& [id, member] : state.members) {
+    if (!member.online) continue;
+    if (member.silence.is_suspect(now)) lost.emplace_back(id, "it fell silent");
+    else if (member.beat.busy > 0 && now - member.working_at > kStandstill) lost.emplace_back(id, "its compute stands still");
+  }
+  for (const auto& [id, why] : lost) lose_device(state, id, why, now, commands);
+}
+
+void lose_device(ClusterState& state, DeviceId device, const std::string& why, Time now, ClusterCommands& commands) {
+  Member& member = state.members.at(device);
+  if (!member.online) return;
+  log_warn("device_lost", {{"device", device}, {"name", member.name}, {"why", why}});
+  member.online = false;
+  member.beat = {};
+  member.working_at = {};
+  ++state.devices_lost;
+  state.membership_changed = true;
+  state.membership_changed_at = now;
+  if (state.profiling == device) state.profiling.reset();
+  state.probing.erase(device);
+  commands.push_back(DisconnectPeer{device, Lane::Data});
+  const bool in_use = (state.active && state.active->uses(device)) || (state.pending && state.pending->uses(device));
+  if (in_use) recover(state, "lost " + member.name + ": " + why, now, commands);
+}
+
+}  // namespace shoal

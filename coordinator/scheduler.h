@@ -1,0 +1,148 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "coordinator/answer.h"
+#include "coordinator/inference.h"
+#include "coordinator/kv_ledger.h"
+#include "model/kv_budget.h"
+#include "model/model_config.h"
+#include "transport/messages.h"
+
+namespace shoal {
+
+struct SchedulerOptions {
+  std::uint32_t max_context = 2048;         // positions of one request: prompt and answer
+  std::uint32_t prefill_chunk = 256;        // rows of one prefill step when nothing else runs
+  std::uint32_t busy_prefill_chunk = 96;    // while others decode: bounds what a prompt adds to their step
+  std::uint32_t max_queue = 512;            // requests that may wait
+};
+
+// The pipeline that steps go to. Everything scheduled under an earlier epoch is rebuilt from the token log.
+struct PipelineShape {
+  Epoch epoch{};
+  PipelineId pipeline{};
+  std::uint32_t num_stages = 1;
+  std::uint32_t max_rows = 0;
+  std::uint32_t max_sequences = 0;
+  KvBudget kv;
+};
+
+// Many requests at once over one pipeline: admits a request when its KV blocks are free, cuts prompts into chunks, lets rows of
+// many sequences share a step, keeps several micro-batches in flight, and turns the candidates that come back into tokens. When KV runs
+// out the youngest request is parked: its blocks are freed, its tokens kept, and it is replayed later to the same bits. The same replay
+// carries every request over a change of epoch. Pure: time is handed in, steps and events are handed out.
+class Scheduler {
+ public:
+  using Events = std::vector<std::pair<RequestId, InferenceEvent>>;
+
+  Scheduler(SchedulerOptions options, const ModelConfig& config, const TokenText& text);
+  ~Scheduler();
+
+  // From now on steps go to this pipeline; running requests start over from their tokens.
+  void start_epoch(const PipelineShape& shape);
+  // The pipeline broke: nothing is sent until start_epoch. Requests wait.
+  void stop_epoch();
+
+  // `request.sampling.seed` is drawn already. Failures come as events too.
+  void submit(RequestId id, InferenceRequest request, Time now);
+  void cancel(RequestId id);
+  void fail_all(const FailedEvent& reason);
+
+  // The next micro-batch for stage 0, if one is due. Call until it is empty.
+  std::optional<StepFrame> next_step(Time now);
+  // Judges a step's answer. InvalidArgument: it answers nothing in flight (late, doubled): ignore it.
+  Status on_candidates(CandidatesFrame frame, Time now);
+  // Steps unanswered past their deadline, to be sent again as they were. Their deadline doubles.
+  std::vector<StepFrame> take_overdue(Time now);
+  // How often the step that waits longest was repeated: the cluster gives up on the epoch at some point.
+  std::uint32_t most_repeats() const;
+  // A sequence whose own step cannot be computed (non-finite activations): it ends with an error, the others go on.
+  void fail_sequence(SequenceId sequence, const FailedEvent& reason);
+
+  Events take_events() { return std::exchange(events_, {}); }
+
+  struct Counts {
+    std::uint32_t queued = 0;
+    std::uint32_t running = 0;
+    std::uint32_t parked = 0;
+    std::uint32_t steps_in_flight = 0;
+    std::uint64_t tokens = 0;           // answered since start
+    std::uint64_t finished = 0;
+    std::uint64_t failed = 0;
+    std::vector<std::uint32_t> free_kv_blocks;
+    double step_seconds = 0;            // moving average of a decode step's round
+  };
+  Counts counts() const;
+
+ private:
+  struct Sequence;
+  struct InFlight {
+    StepFrame frame;                    // as sent; stage 0 takes no payload
+    Time sent_at{};
+    Time deadline{};
+    Duration patience{};
+    std::uint32_t repeats = 0;
+    bool is_decode = false;
+  };
+
+  // Admission.
+  void admit_waiting();
+  bool grow(Sequence& sequence);
+  void park(Sequence& sequence);
+  bool make_room_for(Sequence& sequence, StepFrame& frame);
+  bool close_is_pending(SequenceId id) const;
+  void release(Sequence& sequence);
+
+  // Building a step.
+  std::uint32_t decode_share() const;
+  void add_closes(StepFrame& frame);
+  void add_decodes(StepFrame& frame);
+  void add_prefills(StepFrame& frame, bool beside_decode);
+  void add_group(StepFrame& frame, Sequence& sequence, std::uint32_t rows);
+  std::uint32_t rows_of_next_group(const Sequence& sequence, std::uint32_t budget) const;
+  Duration patience_for(const StepFrame& frame) const;
+
+  // Judging an answer.
+  void judge_row(CandidateRow row, Time now);
+  void report_prompt_row(Sequence& sequence, const CandidateRow& row);
+  void choose(Sequence& sequence, const CandidateRow& row, Time now);
+  void finish(Sequence& sequence, FinishReason reason, Time now);
+  void end(Sequence& sequence);
+  void emit(const Sequence& sequence, InferenceEvent event);
+  Sequence* find(SequenceId id);
+
+  SchedulerOptions options_;
+  ModelConfig config_;
+  const TokenText& text_;
+  std::vector<KvKind> kinds_;
+  std::optional<PipelineShape> shape_;
+  KvLedger kv_;
+
+  std::map<SequenceId, std::unique_ptr<Sequence>> sequences_;  // ids rise, so in order of arrival
+  std::map<RequestId, SequenceId> by_request_;
+  // What ended, to be told to every stage with the next step; its blocks are free from then on.
+  struct Close {
+    RowGroup group;
+    std::vector<std::uint32_t> kv_held;
+  };
+  std::vector<Close> closes_;
+  std::deque<InFlight> in_flight_;
+  SequenceId last_sequence_{0};
+  SequenceId last_decoded_{0};         // decode turns go round
+  Events events_;
+  Counts counts_;
+  double seconds_per_row_ = 0;         // moving average over prefill steps
+};
+
+}  // namespace shoal

@@ -1,0 +1,107 @@
+#include <algorithm>
+
+#include "coordinator/scheduler.h"
+#include "coordinator/scheduler_sequence.h"
+#include "model/sampler.h"
+
+// Scheduler: what the candidates that come back mean.
+namespace shoal {
+namespace {
+
+constexpr double kAverageWeight = 0.2;
+
+void average_in(double& average, double sample) {
+  average = average == 0 ? sample : average + kAverageWeight * (sample - average);
+}
+
+}  // namespace
+
+Status Scheduler::on_candidates(CandidatesFrame frame, Time now) {
+  if (!shape_ || frame.epoch != shape_->epoch) return fail(ErrorCode::StaleEpoch, "candidates of another epoch");
+  const auto step = std::ranges::find_if(in_flight_, [&](const InFlight& s) { return s.frame.groups == frame.groups; });
+  if (step == in_flight_.end()) return fail(ErrorCode::InvalidArgument, "candidates for a step that is not in flight");
+  const double took = seconds(now - step->sent_at);
+  if (step->is_decode) {
+    average_in(counts_.step_seconds, took);
+  } else if (!step->frame.ids.empty()) {
+    average_in(seconds_per_row_, took / static_cast<double>(step->frame.ids.size()));
+  }
+  const std::vector<RowGroup> groups = std::move(step->frame.groups);
+  in_flight_.erase(step);
+
+  for (CandidateRow& row : frame.rows) judge_row(std::move(row), now);
+  for (const RowGroup& group : groups) {
+    Sequence* sequence = find(group.sequence);
+    if (!sequence || group.step != sequence->last_step || sequence->size() > sequence->prompt_size) continue;
+    const std::uint32_t done = group.first_position + group.num_rows;
+    if (sequence->request.max_tokens == 0 && done == sequence->prompt_size) {
+      finish(*sequence, FinishReason::Length, now);
+    } else if (done < sequence->prompt_size) {
+      emit(*sequence, ProgressEvent{ProgressEvent::Kind::Prefill, done, sequence->prompt_size});
+    }
+  }
+  return {};
+}
+
+void Scheduler::judge_row(CandidateRow row, Time now) {
+  Sequence* sequence = find(row.sequence);
+  if (!sequence || sequence->state != Sequence::State::Running || row.position >= sequence->sent) return;
+  if (sequence->wants_prompt_rows() && row.position < sequence->prompt_size && row.position == sequence->rows_reported) {
+    report_prompt_row(*sequence, row);
+  }
+  const bool is_last = row.position + 1 == sequence->size() && row.step == sequence->last_step;
+  if (is_last && sequence->awaits_choice && sequence->request.max_tokens > 0) choose(*sequence, row, now);
+}
+
+void Scheduler::report_prompt_row(Sequence& sequence, const CandidateRow& row) {
+  ++sequence.rows_reported;
+  if (sequence.request.digest) sequence.digest.add_row(row.digests);
+  if (!sequence.request.echo_logprobs) return;
+  const BlockSum whole = merge_block_sums(row.raw);
+  PromptTokenEvent event{.row = row.position};
+  event.has_logprob = row.has_target;
+  if (row.has_target) event.logprob = logprob_of(whole, row.target_logit);
+  for (const Candidate& candidate : row.by_raw) event.top.push_back({candidate.id, logprob_of(whole, candidate.logit)});
+  emit(sequence, std::move(event));
+}
+
+void Scheduler::choose(Sequence& sequence, const CandidateRow& row, Time now) {
+  const std::optional<Choice> choice = choose_token(row, sequence.request.sampling, config_.vocab_size);
+  if (!choice) {
+    // The cut lies in the tail that was not returned: judge the same position again, deeper.
+    sequence.depth = std::min(config_.vocab_size, std::max(sequence.depth, 64u) * 8);
+    sequence.announce = true;
+    sequence.awaits_choice = false;
+    sequence.sent = sequence.size() - 1;
+    return;
+  }
+  sequence.awaits_choice = false;
+  if (sequence.answered() == 0) sequence.first_token_at = now;
+  if (text_.is_end_of_text(choice->id) && !sequence.request.ignore_end) return finish(sequence, FinishReason::Stop, now);
+
+  TokenEvent event{.id = choice->id, .index = sequence.answered(), .text = sequence.text.push(text_.piece(choice->id))};
+  event.logprob = choice->logprob;
+  for (const TokenLogprob& top : choice->top) event.top.push_back({top.id, top.logprob});
+  sequence.tokens.push_back(choice->id);
+  ++counts_.tokens;
+  emit(sequence, std::move(event));
+
+  if (sequence.text.stopped()) return finish(sequence, FinishReason::Stop, now);
+  const bool is_full = sequence.answered() >= sequence.request.max_tokens || sequence.size() >= options_.max_context;
+  if (is_full) finish(sequence, FinishReason::Length, now);
+}
+
+void Scheduler::finish(Sequence& sequence, FinishReason reason, Time now) {
+  FinishedEvent event{.reason = reason, .text = sequence.text.flush()};
+  event.prompt_tokens = sequence.prompt_size;
+  event.completion_tokens = sequence.answered();
+  const Time first = sequence.first_token_at == Time{} ? now : sequence.first_token_at;
+  event.prefill_seconds = seconds(first - sequence.submitted_at);
+  event.decode_seconds = seconds(now - first);
+  if (sequence.request.digest) event.digest = sequence.digest.hex();
+  emit(sequence, std::move(event));
+  ++counts_.finished;
+  end(sequence);
+}
+
+}  // namespace shoal

@@ -1,0 +1,179 @@
+#include <algorithm>
+
+#include "coordinator/scheduler.h"
+#include "coordinator/scheduler_sequence.h"
+
+// Scheduler: how a step is put together.
+namespace shoal {
+namespace {
+
+constexpr Duration kLeastPatience = std::chrono::seconds(2);
+constexpr double kPatienceFactor = 8;
+constexpr std::size_t kMaxOpensPerStep = 16;  // their frame is bounded (kMaxOpensBytes), logit biases included
+
+std::uint32_t rows_in(const StepFrame& frame) { return static_cast<std::uint32_t>(frame.ids.size()); }
+
+}  // namespace
+
+std::optional<StepFrame> Scheduler::next_step(Time now) {
+  if (!shape_ || in_flight_.size() >= shape_->num_stages + 1) return std::nullopt;
+  StepFrame frame;
+  frame.epoch = shape_->epoch;
+  frame.pipeline = shape_->pipeline;
+  add_closes(frame);
+  admit_waiting();
+  add_decodes(frame);
+  const std::uint32_t decode_rows = rows_in(frame);
+  add_prefills(frame, decode_rows > 0);
+  if (frame.groups.empty()) return std::nullopt;
+
+  InFlight step;
+  step.frame.epoch = frame.epoch;
+  step.frame.pipeline = frame.pipeline;
+  step.frame.groups = frame.groups;
+  step.frame.ids = frame.ids;
+  step.frame.opens = frame.opens;
+  step.sent_at = now;
+  step.patience = patience_for(frame);
+  step.deadline = now + step.patience;
+  step.is_decode = decode_rows > 0 && decode_rows == rows_in(frame);
+  in_flight_.push_back(std::move(step));
+  return frame;
+}
+
+// A late answer is only suspicious when it is much later than steps of that size have been, behind all that is in flight.
+Duration Scheduler::patience_for(const StepFrame& frame) const {
+  double rows = rows_in(frame);
+  for (const InFlight& step : in_flight_) rows += rows_in(step.frame);
+  const double expected = counts_.step_seconds + rows * std::max(seconds_per_row_, counts_.step_seconds / 8);
+  return kLeastPatience + from_seconds(kPatienceFactor * expected);
+}
+
+// Decoding sequences are shared out over the steps that the pipeline holds at once.
+std::uint32_t Scheduler::decode_share() const {
+  const auto decoding = static_cast<std::uint32_t>(std::ranges::count_if(sequences_, [](const auto& s) {
+    return s.second->state == Sequence::State::Running && s.second->decodes();
+  }));
+  const std::uint32_t share = (decoding + shape_->num_stages - 1) / shape_->num_stages;
+  return std::clamp(share, 1u, kMaxGroupsPerStep / 2);
+}
+
+// Every stage frees a frame's closed sequences before it runs the frame's rows, so their blocks serve this very step.
+void Scheduler::add_closes(StepFrame& frame) {
+  while (!closes_.empty() && frame.groups.size() < kMaxGroupsPerStep) {
+    frame.groups.push_back(closes_.front().group);
+    kv_.give_back(closes_.front().kv_held);
+    closes_.erase(closes_.begin());
+  }
+}
+
+bool Scheduler::close_is_pending(SequenceId id) const {
+  return std::ranges::any_of(closes_, [&](const Close& close) { return close.group.sequence == id; });
+}
+
+// Round robin from the one after the last served.
+void Scheduler::add_decodes(StepFrame& frame) {
+  std::vector<Sequence*> turns;
+  for (auto& [id, sequence] : sequences_) {
+    const bool due = sequence->state == Sequence::State::Running && sequence->decodes() && sequence->sent < sequence->size();
+    if (due && !close_is_pending(id)) turns.push_back(sequence.get());
+  }
+  std::ranges::rotate(turns, std::ranges::find_if(turns, [&](const Sequence* s) { return raw(s->id) > raw(last_decoded_); }));
+  std::uint32_t share = decode_share();
+  for (Sequence* sequence : turns) {
+    if (share == 0 || frame.groups.size() >= kMaxGroupsPerStep || frame.opens.size() >= kMaxOpensPerStep) return;
+    if (sequence->state != Sequence::State::Running || !make_room_for(*sequence, frame)) continue;
+    add_group(frame, *sequence, 1);
+    last_decoded_ = sequence->id;
+    --share;
+  }
+}
+
+// Grows the sequence's reservation; while that fails, parks the youngest running one that is not in this step already, itself if need be.
+bool Scheduler::make_room_for(Sequence& sequence, StepFrame& frame) {
+  while (!grow(sequence)) {
+    Sequence* youngest = &sequence;
+    for (auto& [id, other] : sequences_) {
+      const bool in_step = std::ranges::any_of(frame.groups, [&](const RowGroup& g) { return g.sequence == other->id; });
+      if (other->state == Sequence::State::Running && !in_step && raw(id) > raw(youngest->id)) youngest = other.get();
+    }
+    park(*youngest);
+    add_closes(frame);
+    if (youngest == &sequence || frame.groups.size() >= kMaxGroupsPerStep) return false;
+  }
+  return true;
+}
+
+void Scheduler::add_prefills(StepFrame& frame, bool beside_decode) {
+  const std::uint32_t chunk = beside_decode ? std::min(options_.busy_prefill_chunk, options_.prefill_chunk) : options_.prefill_chunk;
+  std::uint32_t budget = std::min(chunk, shape_->max_rows - rows_in(frame));
+  for (auto& [id, sequence] : sequences_) {
+    if (budget == 0 || frame.groups.size() >= kMaxGroupsPerStep || frame.opens.size() >= kMaxOpensPerStep) return;
+    if (sequence->state != Sequence::State::Running || sequence->decodes() || sequence->sent == sequence->size()) continue;
+    if (close_is_pending(id)) continue;
+    const std::uint32_t rows = rows_of_next_group(*sequence, budget);
+    add_group(frame, *sequence, rows);
+    budget -= rows;
+  }
+}
+
+// Rows that a replay only rebuilds and rows whose judgement is still owed do not share a group: one group has one set of flags.
+std::uint32_t Scheduler::rows_of_next_group(const Sequence& sequence, std::uint32_t budget) const {
+  std::uint32_t end = sequence.size();
+  if (sequence.wants_prompt_rows()) {
+    if (sequence.sent < sequence.rows_reported) {
+      end = std::min(end, sequence.rows_reported);
+    } else if (sequence.sent < sequence.prompt_size) {
+      end = std::min(end, sequence.prompt_size);
+    }
+  }
+  return std::min(end - sequence.sent, budget);
+}
+
+void Scheduler::add_group(StepFrame& frame, Sequence& sequence, std::uint32_t rows) {
+  sequence.last_step = next(sequence.last_step);
+  RowGroup group{.sequence = sequence.id, .step = sequence.last_step, .first_position = sequence.sent, .num_rows = rows};
+  const std::uint32_t end = sequence.sent + rows;
+  const bool judged = sequence.wants_prompt_rows() && sequence.sent >= sequence.rows_reported && sequence.sent < sequence.prompt_size;
+  if (judged) {
+    group.flags = kWantsAllRows | (sequence.request.digest ? kWantsDigest : 0u);
+    if (end < sequence.prompt_size) group.next_id = sequence.tokens[end];
+  }
+  if (end == sequence.size()) {
+    if (sequence.request.max_tokens > 0 && !judged) group.flags |= kWantsLastRow;
+    sequence.awaits_choice = true;
+  }
+  if (sequence.announce) {
+    frame.opens.push_back({.sequence = sequence.id, .depth = sequence.depth, .params = sequence.request.sampling});
+    sequence.announce = false;
+  }
+  frame.groups.push_back(group);
+  frame.ids.insert(frame.ids.end(), sequence.tokens.begin() + sequence.sent, sequence.tokens.begin() + end);
+  sequence.sent = end;
+  sequence.known_to_pipeline = true;
+}
+
+std::vector<StepFrame> Scheduler::take_overdue(Time now) {
+  std::vector<StepFrame> frames;
+  for (InFlight& step : in_flight_) {
+    if (now < step.deadline) continue;
+    ++step.repeats;
+    step.patience *= 2;
+    step.deadline = now + step.patience;
+    StepFrame& frame = frames.emplace_back();
+    frame.epoch = step.frame.epoch;
+    frame.pipeline = step.frame.pipeline;
+    frame.groups = step.frame.groups;
+    frame.ids = step.frame.ids;
+    frame.opens = step.frame.opens;
+  }
+  return frames;
+}
+
+std::uint32_t Scheduler::most_repeats() const {
+  std::uint32_t most = 0;
+  for (const InFlight& step : in_flight_) most = std::max(most, step.repeats);
+  return most;
+}
+
+}  // namespace shoal

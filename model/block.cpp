@@ -1,0 +1,157 @@
+#include "model/block.h"
+
+#include <array>
+
+#include "model/unit_reader.h"
+
+namespace shoal {
+
+Result<Block> Block::open(const ModelConfig& config, std::uint32_t layer,
+                          const std::vector<TensorSpec>& specs, ShardSource& source, const RopeTables& rope) {
+  const std::uint64_t hidden = config.hidden_size;
+  const std::uint64_t inner = config.intermediate_size;
+  const std::uint64_t q_size = std::uint64_t{config.num_heads} * config.head_dim;
+  const std::uint64_t kv_size = std::uint64_t{config.num_kv_heads} * config.head_dim;
+  UnitReader unit(specs, layer + 1, source);
+  Block block(config, layer, rope.kind_of(config.layers[layer]));
+  Weights& w = block.weights_;
+  w.attn_norm = unit.vector(TensorRole::AttnNorm, hidden);
+  w.q = unit.matrix(TensorRole::Q, q_size, hidden);
+  w.k = unit.matrix(TensorRole::K, kv_size, hidden);
+  w.v = unit.matrix(TensorRole::V, kv_size, hidden);
+  if (config.qkv_bias) {
+    w.q_bias = unit.vector(TensorRole::QBias, q_size);
+    w.k_bias = unit.vector(TensorRole::KBias, kv_size);
+    w.v_bias = unit.vector(TensorRole::VBias, kv_size);
+  }
+  if (config.qk_norm) {
+    w.q_norm = unit.vector(TensorRole::QNorm, config.head_dim);
+    w.k_norm = unit.vector(TensorRole::KNorm, config.head_dim);
+  }
+  w.attn_output = unit.matrix(TensorRole::AttnOutput, hidden, q_size);
+  if (config.post_norms) w.post_attn_norm = unit.vector(TensorRole::PostAttnNorm, hidden);
+  w.ffn_norm = unit.vector(TensorRole::FfnNorm, hidden);
+  w.gate = unit.matrix(TensorRole::Gate, inner, hidden);
+  w.up = unit.matrix(TensorRole::Up, inner, hidden);
+  w.down = unit.matrix(TensorRole::Down, hidden, inner);
+  if (config.post_norms) w.post_ffn_norm = unit.vector(TensorRole::PostFfnNorm, hidden);
+  if (!unit.status()) return fail(unit.status().error());
+  return block;
+}
+
+void Block::forward(const Compute& compute, const Step& step, const KvCache& kv, Workspace& w) const {
+  const QuantisedRows for_attention = normalise_hidden(compute, step, weights_.attn_norm, w);
+  attend(compute, step, for_attention, kv, w);
+  add_branch(compute, step, weights_.post_attn_norm, w);
+  const QuantisedRows for_feed_forward = normalise_hidden(compute, step, weights_.ffn_norm, w);
+  feed_forward(compute, step, for_feed_forward, w);
+  add_branch(compute, step, weights_.post_ffn_norm, w);
+}
+
+QuantisedRows Block::normalise_hidden(const Compute& compute, const Step& step, std::span<const float> weight,
+                                      Workspace& w) const {
+  return normalise(compute, w.hidden, weight, config_.rms_norm_eps, step.rows.size(), w.branch, w.quantised);
+}
+
+void Block::attend(const Compute& compute, const Step& step, const QuantisedRows& x, const KvCache& kv,
+                   Workspace& w) const {
+  multiply(compute, x,
+           std::array{Product{weights_.q, w.q}, Product{weights_.k, w.k}, Product{weights_.v, w.v}});
+  for (std::size_t g = 0; g < step.slots.size(); ++g) {
+    const std::size_t table = g * kv.table_entries();
+    if (step.slots[g] != KvCache::kNoSlot)
+      kv.block_tables(step.slots[g], layer_, w.keys + table, w.values + table);
+  }
+  place_rows(compute, step, kv, w);
+  attend_rows(compute, step, kv, w);
+  const QuantisedRows attended =
+      quantise(compute, w.attended, step.rows.size(), weights_.attn_output.cols, w.quantised);
+  multiply(compute, attended, std::array{Product{weights_.attn_output, w.branch}});
+}
+
+void Block::place_rows(const Compute& compute, const Step& step, const KvCache& kv,
+                       const Workspace& w) const {
+  compute.pool.parallel_for(step.rows.size(), 1, [&](std::size_t begin, std::size_t end, std::size_t) {
+    for (std::size_t row = begin; row < end; ++row) place_row(compute.kernels, step, row, kv, w);
+  });
+}
+
+// Bias, head norms, rotation; then K and V go to their place in the cache.
+void Block::place_row(const KernelTable& kernels, const Step& step, std::size_t row, const KvCache& kv,
+                      const Workspace& w) const {
+  float* q = w.q + row * weights_.q.rows;
+  float* k = w.k + row * weights_.k.rows;
+  float* v = w.v + row * weights_.v.rows;
+  if (config_.qkv_bias) {
+    kernels.add(q, weights_.q_bias.data(), weights_.q.rows);
+    kernels.add(k, weights_.k_bias.data(), weights_.k.rows);
+    kernels.add(v, weights_.v_bias.data(), weights_.v.rows);
+  }
+  if (config_.qk_norm) {
+    kernels.rms_norm(q, weights_.q_norm.data(), q, config_.num_heads, config_.head_dim, config_.rms_norm_eps);
+    kernels.rms_norm(k, weights_.k_norm.data(), k, config_.num_kv_heads, config_.head_dim,
+                     config_.rms_norm_eps);
+  }
+  const std::size_t pairs = config_.rope_dim / 2;
+  const std::size_t angles = (rope_kind_ * step.rows.size() + row) * pairs;
+  kernels.rope(q, config_.num_heads, config_.head_dim, config_.rope_dim, w.cos + angles, w.sin + angles,
+               config_.rope_interleaved);
+  kernels.rope(k, config_.num_kv_heads, config_.head_dim, config_.rope_dim, w.cos + angles, w.sin + angles,
+               config_.rope_interleaved);
+  const RowPlace place = step.rows[row];
+  const std::size_t block = place.group * kv.table_entries() + place.position / kKvBlockPositions;
+  kernels.kv_store(k, v, kv.shape(), place.position % kKvBlockPositions, w.keys[block], w.values[block]);
+}
+
+void Block::attend_rows(const Compute& compute, const Step& step, const KvCache& kv,
+                        const Workspace& w) const {
+  const std::size_t group_heads = config_.num_heads / config_.num_kv_heads;
+  compute.pool.parallel_for(
+      step.rows.size() * config_.num_kv_heads, 1,
+      [&](std::size_t begin, std::size_t end, std::size_t thread) {
+        float* scratch = w.attention + thread * w.attention_floats;
+        for (std::size_t item = begin; item < end; ++item) {
+          const std::size_t row = item / config_.num_kv_heads;
+          const auto first_head = static_cast<std::uint32_t>(item % config_.num_kv_heads * group_heads);
+          const RowPlace place = step.rows[row];
+          const std::size_t table = place.group * kv.table_entries();
+          const AttentionRow attention{w.q + row * weights_.q.rows,
+                                       w.attended + row * weights_.q.rows,
+                                       w.keys + table,
+                                       w.values + table,
+                                       place.position,
+                                       config_.layers[layer_].window};
+          const Range heads{first_head, first_head + static_cast<std::uint32_t>(group_heads)};
+          compute.kernels.attention(attention, kv.shape(), config_.num_heads, heads, config_.attention_scale,
+                                    scratch);
+        }
+      });
+}
+
+void Block::feed_forward(const Compute& compute, const Step& step, const QuantisedRows& x,
+                         Workspace& w) const {
+  multiply(compute, x, std::array{Product{weights_.gate, w.gate}, Product{weights_.up, w.up}});
+  const std::size_t inner = config_.intermediate_size;
+  const auto gated =
+      config_.activation == Activation::Silu ? compute.kernels.silu_mul : compute.kernels.gelu_mul;
+  const QuantisedRows activated = quantised_rows_in(w.quantised, step.rows.size(), inner, w.gate);
+  compute.pool.parallel_for(step.rows.size(), 1, [&](std::size_t begin, std::size_t end, std::size_t) {
+    const std::size_t at = begin * inner;
+    gated(w.gate + at, w.up + at, w.gate + at, (end - begin) * inner);
+    compute.kernels.quantise_rows(w.gate + at, end - begin, rows_of(activated, begin, end));
+  });
+  multiply(compute, activated, std::array{Product{weights_.down, w.branch}});
+}
+
+void Block::add_branch(const Compute& compute, const Step& step, std::span<const float> post_norm,
+                       Workspace& w) const {
+  const std::size_t size = config_.hidden_size;
+  compute.pool.parallel_for(step.rows.size(), 1, [&](std::size_t begin, std::size_t end, std::size_t) {
+    float* branch = w.branch + begin * size;
+    if (config_.post_norms)
+      compute.kernels.rms_norm(branch, post_norm.data(), branch, end - begin, size, config_.rms_norm_eps);
+    compute.kernels.add(w.hidden + begin * size, branch, (end - begin) * size);
+  });
+}
+
+}  // namespace shoal

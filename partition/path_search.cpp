@@ -1,0 +1,293 @@
+#include "partition/path_search.h"
+
+#include <algorithm>
+#include <bit>
+#include <numeric>
+
+#include "base/check.h"
+#include "partition/interchangeable.h"
+
+namespace shoal {
+namespace {
+
+constexpr std::uint32_t kMaxClosingBounds =
+    16;                              // above, the bound of plans that end elsewhere serves for all
+constexpr double kRounding = 1e-12;  // relative: sums of the same terms in another order count as equal
+
+std::uint64_t mix(std::uint64_t x) {
+  x ^= x >> 31;
+  x *= 0x9E3779B97F4A7C15u;
+  return x ^ (x >> 29);
+}
+
+std::uint64_t bit_of(std::uint32_t v) { return std::uint64_t{1} << v; }
+
+}  // namespace
+
+bool better(const SearchOutcome& a, const SearchOutcome& b) {
+  if (!a.found() || !b.found()) return a.found();
+  const double slack = kRounding * b.objective;
+  if (a.objective < b.objective - slack) return true;
+  if (a.objective > b.objective + slack) return false;
+  const std::size_t count_a = num_distinct_devices(a.stages);
+  const std::size_t count_b = num_distinct_devices(b.stages);
+  if (count_a != count_b) return count_a < count_b;
+  return std::lexicographical_compare(a.stages.begin(), a.stages.end(), b.stages.begin(), b.stages.end(),
+                                      [](const PlannedStage& x, const PlannedStage& y) {
+                                        return x.device != y.device ? x.device < y.device
+                                                                    : x.units.end < y.units.end;
+                                      });
+}
+
+PathSearch::PathSearch(const SearchSpace& space)
+    : space_(space), open_bound_(space, space.num_devices(), 0), most_units_(space.num_devices(), 0) {
+  const std::uint32_t num_devices = space.num_devices();
+  const std::uint32_t num_units = space.num_units();
+  SHOAL_CHECK(num_devices <= kMaxSearchDevices);
+  for (std::uint32_t v = 0; v < num_devices; ++v) {
+    if (num_devices <= kMaxClosingBounds) closing_bounds_.emplace_back(space, v, 1);
+    for (std::uint32_t prefix = 0; prefix <= num_units; ++prefix) {
+      std::uint32_t suffix = num_units;
+      while (suffix > prefix && space.may_close(v, prefix, suffix - 1)) --suffix;
+      first_suffix_.push_back(suffix);
+    }
+    for (std::uint32_t begin = 0; begin < num_units; ++begin) {
+      most_units_[v] = std::max(most_units_[v], space.reach(v, begin) - begin);
+    }
+    same_before_.push_back(kNone);
+    for (std::uint32_t w = 0; w < v; ++w) {
+      if (interchangeable(space.problem(), space.device(v), space.device(w))) same_before_[v] = w;
+    }
+  }
+  by_reach_.resize(num_devices);
+  std::iota(by_reach_.begin(), by_reach_.end(), 0u);
+  std::stable_sort(by_reach_.begin(), by_reach_.end(),
+                   [&](std::uint32_t a, std::uint32_t b) { return most_units_[a] > most_units_[b]; });
+}
+
+SearchOutcome PathSearch::run(const SearchLimits& limits, const SearchOutcome& incumbent) {
+  begin_run(limits, incumbent);
+  add_first_stages();
+  for (std::uint32_t end = 1; end < space_.num_units(); ++end) {
+    std::vector<std::uint32_t>& layer = layers_[end];
+    if (layer.size() > limits_.beam_width) {
+      keep_best(layer);
+      cut_off_ = true;
+    }
+    for (const std::uint32_t id : layer) expand(id);
+  }
+  best_.complete = !cut_off_;
+  return best_;
+}
+
+void PathSearch::begin_run(const SearchLimits& limits, const SearchOutcome& incumbent) {
+  limits_ = limits;
+  best_ = incumbent;
+  cut_off_ = false;
+  labels_.clear();
+  layers_.assign(space_.num_units() + std::size_t{1}, {});
+  table_.assign(std::size_t{1} << 12, kNone);
+}
+
+void PathSearch::add_first_stages() {
+  const auto num_devices = static_cast<std::uint16_t>(space_.num_devices());
+  for (std::uint32_t v = 0; v < num_devices; ++v) {
+    if (!is_next_of_its_kind(0, v)) continue;
+    Label start;
+    start.closing = num_devices;
+    start.cost = space_.entry(v);
+    extend(start, kNone, v);
+    start.closing = static_cast<std::uint16_t>(v);
+    extend(start, kNone, v);
+  }
+}
+
+void PathSearch::expand(std::uint32_t id) {
+  const Label from = labels_[id];  // a copy: extend() may move the labels
+  if (hopeless(bound_of(from)) || !can_finish(from)) return;
+  if (from.closing < space_.num_devices()) close(from, id);
+  const auto count = static_cast<std::uint32_t>(std::popcount(from.used));
+  if (space_.exact_devices > 0 && count == space_.exact_devices) return;
+  for (std::uint32_t w = 0; w < space_.num_devices(); ++w) {
+    if ((from.used & bit_of(w)) == 0 && is_next_of_its_kind(from.used, w)) extend(from, id, w);
+  }
+}
+
+// Device w runs units [from.end, end) for every end that fits.
+void PathSearch::extend(const Label& from, std::uint32_t from_id, std::uint32_t w) {
+  const bool is_first = from_id == kNone;
+  const bool closes = from.closing < space_.num_devices();
+  const double arrival =
+      is_first ? from.cost : space_.times().join(from.cost, space_.hop(from.last, w, from.end));
+  if (hopeless(arrival)) return;
+  Label next = from;
+  next.parent = from_id;
+  next.used |= bit_of(w);
+  next.last = static_cast<std::uint16_t>(w);
+  const std::uint32_t reach = std::min(space_.reach(w, from.end), space_.num_units() - (closes ? 1 : 0));
+  for (std::uint32_t end = from.end + 1u; end <= reach; ++end) {
+    next.end = static_cast<std::uint16_t>(end);
+    next.cost = space_.times().join(arrival, space_.stage(w, from.end, end));
+    if (hopeless(next.cost)) break;
+    next.bare = bare_after(from, from.end, end);
+    if (end == space_.num_units()) {
+      finish(space_.times().join(next.cost, space_.exit(w)), next, from_id, {w, {from.end, end}});
+      break;
+    }
+    if (closes) {
+      if (is_first) next.prefix = next.end;
+      if (first_suffix_[next.closing * (space_.num_units() + std::size_t{1}) + next.prefix] >=
+          space_.num_units())
+        break;
+      next.closing_class = static_cast<std::uint16_t>(closing_class(next.closing, next.prefix, end));
+    }
+    if (!hopeless(bound_of(next))) insert(next);
+  }
+}
+
+// The first device runs all that is left.
+void PathSearch::close(const Label& from, std::uint32_t from_id) {
+  if (from.last == from.closing || !space_.may_close(from.closing, from.prefix, from.end)) return;
+  const double arrival = space_.times().join(from.cost, space_.hop(from.last, from.closing, from.end));
+  const double cost = space_.times().join(arrival, space_.closing(from.closing, from.prefix, from.end));
+  Label closed = from;
+  if ((from.bare & 1) != 0 && from.end < space_.layers().end)
+    closed.bare = static_cast<std::uint16_t>(from.bare - 3);
+  finish(cost, closed, from_id, {from.closing, {from.end, space_.num_units()}});
+}
+
+void PathSearch::finish(double cost, const Label& last_label, std::uint32_t parent,
+                        PlannedStage final_stage) {
+  if (hopeless(cost)) return;
+  const auto count = static_cast<std::uint32_t>(std::popcount(last_label.used));
+  if (space_.exact_devices > 0 && count != space_.exact_devices) return;
+  if (space_.min_devices > 1 && count - last_label.bare / 2u < space_.min_devices) return;
+  SearchOutcome found;
+  found.objective = cost;
+  found.stages.push_back({space_.device(final_stage.device), final_stage.units});
+  for (std::uint32_t id = parent; id != kNone; id = labels_[id].parent) {
+    const Label& label = labels_[id];
+    const std::uint32_t begin = label.parent == kNone ? 0 : labels_[label.parent].end;
+    found.stages.push_back({space_.device(label.last), {begin, label.end}});
+  }
+  std::reverse(found.stages.begin(), found.stages.end());
+  if (!better(found, best_)) return;
+  best_ = std::move(found);
+}
+
+// Keeps the cheaper of two partial plans that have the same future.
+void PathSearch::insert(const Label& label) {
+  if ((labels_.size() + 1) * 2 > table_.size()) grow_table();
+  const std::size_t slot = slot_of(label);
+  if (table_[slot] != kNone) {
+    Label& known = labels_[table_[slot]];
+    if (label.cost < known.cost) known = label;
+    return;
+  }
+  if (labels_.size() >= limits_.max_labels) {
+    cut_off_ = true;
+    return;
+  }
+  table_[slot] = static_cast<std::uint32_t>(labels_.size());
+  layers_[label.end].push_back(table_[slot]);
+  labels_.push_back(label);
+}
+
+std::size_t PathSearch::slot_of(const Label& label) const {
+  const std::uint64_t place = std::uint64_t{label.end} << 48 | std::uint64_t{label.last} << 40 |
+                              std::uint64_t{label.closing} << 32 | std::uint64_t{label.closing_class} << 16 |
+                              label.bare;
+  const std::size_t last_slot = table_.size() - 1;
+  std::size_t slot = mix(label.used ^ mix(place)) & last_slot;
+  for (; table_[slot] != kNone; slot = (slot + 1) & last_slot) {
+    const Label& other = labels_[table_[slot]];
+    if (other.used == label.used && other.end == label.end && other.last == label.last &&
+        other.closing == label.closing && other.closing_class == label.closing_class &&
+        other.bare == label.bare) {
+      break;
+    }
+  }
+  return slot;
+}
+
+void PathSearch::grow_table() {
+  table_.assign(table_.size() * 2, kNone);
+  for (std::uint32_t id = 0; id < labels_.size(); ++id) table_[slot_of(labels_[id])] = id;
+}
+
+void PathSearch::keep_best(std::vector<std::uint32_t>& layer) const {
+  std::vector<std::pair<double, std::uint32_t>> ranked;
+  for (const std::uint32_t id : layer) ranked.emplace_back(bound_of(labels_[id]), id);
+  const auto middle = ranked.begin() + static_cast<std::ptrdiff_t>(limits_.beam_width);
+  std::nth_element(ranked.begin(), middle, ranked.end());
+  ranked.erase(middle, ranked.end());
+  std::sort(ranked.begin(), ranked.end());
+  layer.clear();
+  for (const auto& [bound, id] : ranked) layer.push_back(id);
+}
+
+bool PathSearch::hopeless(double bound) const {
+  if (bound == kNever) return true;
+  if (!best_.found()) return false;
+  const double slack = kRounding * best_.objective;
+  return space_.times().sums() ? bound > best_.objective + slack : bound >= best_.objective - slack;
+}
+
+// Counting: do the unused devices have room for the units that are left?
+bool PathSearch::can_finish(const Label& label) const {
+  std::uint32_t units = space_.num_units() - label.end;
+  std::uint64_t bytes = space_.memory().of_range(label.end, space_.num_units());
+  const auto take = [&](std::uint32_t v) {
+    units -= std::min(units, most_units_[v]);
+    bytes -= std::min(bytes, space_.room(v));
+  };
+  if (label.closing < space_.num_devices()) take(label.closing);
+  for (const std::uint32_t v : by_reach_) {
+    if (units == 0 && bytes == 0) return true;
+    if ((label.used & bit_of(v)) == 0) take(v);
+  }
+  return units == 0 && bytes == 0;
+}
+
+double PathSearch::bound_of(const Label& label) const {
+  const bool closes = label.closing < space_.num_devices();
+  if (closes && !closing_bounds_.empty()) {
+    const CompletionBound& bound = closing_bounds_[label.closing];
+    return space_.times().join(label.cost, bound.after(further_devices(label), label.end, label.last));
+  }
+  // Without a bound of its own, the return to the closing device is one more stage of a plan that ends there.
+  const std::uint32_t further = further_devices(label) + (closes && space_.exact_devices > 0 ? 1 : 0);
+  return space_.times().join(label.cost, open_bound_.after(further, label.end, label.last));
+}
+
+std::uint32_t PathSearch::further_devices(const Label& label) const {
+  const auto count = static_cast<std::uint32_t>(std::popcount(label.used));
+  if (space_.exact_devices > 0) return space_.exact_devices - count;
+  if (space_.min_devices <= 1) return 0;
+  const std::uint32_t holding =
+      count - label.bare / 2u + (label.bare & 1u);  // the closing device may yet get a layer
+  return holding < space_.min_devices ? space_.min_devices - holding : 0;
+}
+
+// Partial plans with the same closing device differ in its prefix. For sums the prefix only limits how many
+// of the last units still fit beside it, and not even that once every suffix from `end` on does; otherwise
+// its time counts too.
+std::uint32_t PathSearch::closing_class(std::uint32_t device, std::uint32_t prefix, std::uint32_t end) const {
+  if (!space_.times().sums()) return prefix;
+  const std::uint32_t first = first_suffix_[device * (space_.num_units() + std::size_t{1}) + prefix];
+  return first > end ? first : 0;
+}
+
+std::uint16_t PathSearch::bare_after(const Label& from, std::uint32_t begin, std::uint32_t end) const {
+  if (space_.min_devices <= 1) return 0;
+  const bool bare = end <= space_.layers().begin || begin >= space_.layers().end;
+  if (!bare) return from.bare;
+  const bool is_closing = from.used == 0 && from.closing < space_.num_devices();
+  return static_cast<std::uint16_t>(from.bare + (is_closing ? 3 : 2));
+}
+
+bool PathSearch::is_next_of_its_kind(std::uint64_t used, std::uint32_t v) const {
+  return same_before_[v] == kNone || (used & bit_of(same_before_[v])) != 0;
+}
+
+}  // namespace shoal

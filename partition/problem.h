@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/range.h"
+
+namespace shoal {
+
+// Measured cost of one unit on one device, in seconds.
+struct UnitCost {
+  double decode = 0;          // one row, empty context
+  double batch32 = 0;         // 32 rows, the whole step; below `decode` counts as `decode`
+  double per_1k_context = 0;  // added per 1,000 positions of context, one row
+};
+
+// What a device brings. Everything is measured (by its worker, with the real kernels); nothing is assumed.
+struct DeviceProfile {
+  std::string name;
+  std::uint64_t memory_bytes = 0;  // what it gives; shard, KV, scratch, log and fixed overhead must fit
+  std::vector<UnitCost> units;     // one per unit of the model
+  double step_overhead = 0;        // seconds per visit, whatever runs
+  bool may_compute = true;         // false: joined, but banned from stages (drained, other arithmetic)
+};
+
+// One directed link.
+struct LinkProfile {
+  double latency = 0;  // seconds, one way
+  double bytes_per_second = 1e9;
+};
+
+// What a unit takes and sends.
+struct UnitShape {
+  std::uint64_t weight_bytes = 0;  // as stored on the worker
+  std::uint64_t tied_group = 0;    // units of one non-zero group on one device share a copy (embedding, head)
+  std::uint64_t tied_bytes = 0;    // how many of weight_bytes are shared
+  std::uint64_t kv_bytes = 0;      // for the sequences the problem asks for
+  std::uint64_t scratch_bytes = 0;  // while it is part of a stage (the stage takes the greatest)
+  std::uint64_t output_bytes = 0;   // what it sends on, per row
+  std::string name = {};            // for messages; empty: "the embedding", "layer 3", "the head"
+};
+
+enum class Objective : std::uint8_t {
+  Latency,     // seconds per token of one stream
+  Throughput,  // seconds per token of num_streams streams on the busiest device or link; of equals, least
+               // Latency
+};
+
+// A planning problem: all that the planner may look at.
+struct PlanProblem {
+  std::vector<UnitShape> units;  // embedding, layers, head
+  std::vector<DeviceProfile> devices;
+  std::vector<std::vector<LinkProfile>> links;  // [from][to] between devices
+  std::vector<LinkProfile> from_hub;            // hub -> device: token ids
+  std::vector<LinkProfile> to_hub;              // device -> hub: candidates
+  std::uint64_t input_bytes = 256;              // per row, hub -> first stage
+  std::uint64_t result_bytes = 1024;            // per row, last stage -> hub
+  std::uint64_t fixed_bytes = 0;                // per device that takes part (process, log, buffers)
+  double context = 512;                         // positions at which a stage's time is judged
+  Range layers = {};  // which units are layers, for min_stages; empty: all but the first and the last
+  std::uint32_t min_stages = 1;   // distinct devices that must hold a layer each; 0 or 1: free
+  std::uint32_t num_streams = 1;  // k, for Throughput
+  double rows_per_step = 0;       // for Throughput; 0: num_streams shared out over the plan's devices
+  Objective objective = Objective::Latency;
+};
+
+}  // namespace shoal

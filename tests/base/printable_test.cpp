@@ -1,0 +1,29 @@
+#include "base/printable.h"
+
+#include <doctest/doctest.h>
+
+namespace shoal {
+
+TEST_CASE("printable text stays as it is") {
+  CHECK(printable("Gemma 3 270m") == "Gemma 3 270m");
+  CHECK(printable("模型 ü 🐟") == "模型 ü 🐟");
+  CHECK(quoted("") == "''");
+}
+
+TEST_CASE("control characters and bytes that are not UTF-8 become question marks") {
+  CHECK(printable("a\x1b[0m\n\x7f") == "a?[0m??");
+  CHECK(printable("\xC2\x85") == "?");             // a C1 control
+  CHECK(printable("\xFF\xC0\x80") == "???");       // never valid, overlong
+  CHECK(printable("\xED\xA0\x80") == "???");       // a surrogate
+  CHECK(printable("\xF4\x90\x80\x80") == "????");  // past Unicode's end
+  CHECK(printable("\xE6\xA8") == "??");            // cut short
+  CHECK(printable(std::string_view("\0", 1)) == "?");
+}
+
+TEST_CASE("long text is cut between characters") {
+  CHECK(printable("abcdef", 3) == "abc...");
+  CHECK(printable("abc", 3) == "abc");
+  CHECK(printable("üüü", 3) == "ü...");
+}
+
+}  // namespace shoal

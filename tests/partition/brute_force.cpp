@@ -1,0 +1,143 @@
+#include "brute_force.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+namespace shoal {
+namespace {
+
+double visit(const PlanProblem& problem, const PlannedStage& stage, double rows) {
+  const DeviceProfile& device = problem.devices[stage.device];
+  double seconds = device.step_overhead;
+  for (std::uint32_t u = stage.units.begin; u < stage.units.end; ++u) {
+    const UnitCost& cost = device.units[u];
+    const double batch32 = std::max(cost.batch32, cost.decode);
+    seconds += cost.decode + (batch32 - cost.decode) * (rows - 1) / 31;
+    seconds += rows * problem.context / 1000 * cost.per_1k_context;
+  }
+  return seconds;
+}
+
+std::set<std::uint32_t> devices_of(const std::vector<PlannedStage>& stages) {
+  std::set<std::uint32_t> devices;
+  for (const PlannedStage& stage : stages) devices.insert(stage.device);
+  return devices;
+}
+
+bool enough_layers(const PlanProblem& problem, const std::vector<PlannedStage>& stages) {
+  std::set<std::uint32_t> holding;
+  for (const PlannedStage& stage : stages) {
+    for (std::uint32_t u = stage.units.begin; u < stage.units.end; ++u) {
+      if (u > 0 && u + 1 < problem.units.size()) holding.insert(stage.device);
+    }
+  }
+  return problem.min_stages <= 1 || holding.size() >= problem.min_stages;
+}
+
+class BruteForce {
+ public:
+  explicit BruteForce(const PlanProblem& problem) : problem_(problem) {}
+
+  std::optional<BruteForceBest> run() {
+    place(0);
+    return best_;
+  }
+
+ private:
+  void place(std::uint32_t begin) {
+    if (begin == problem_.units.size()) return judge();
+    for (std::uint32_t v = 0; v < problem_.devices.size(); ++v) {
+      const bool used =
+          std::any_of(stages_.begin(), stages_.end(), [&](const auto& s) { return s.device == v; });
+      const bool returns = used && stages_.size() > 1 && stages_.front().device == v;
+      if (!problem_.devices[v].may_compute || (used && !returns)) continue;
+      const auto num_units = static_cast<std::uint32_t>(problem_.units.size());
+      for (std::uint32_t end = returns ? num_units : begin + 1; end <= num_units; ++end) {
+        stages_.push_back({v, {begin, end}});
+        place(end);
+        stages_.pop_back();
+      }
+    }
+  }
+
+  void judge() {
+    if (!enough_layers(problem_, stages_) || !slow_fits(problem_, stages_)) return;
+    const double latency = slow_latency(problem_, stages_);
+    const double objective =
+        problem_.objective == Objective::Latency ? latency : slow_bottleneck(problem_, stages_);
+    const std::size_t num_devices = devices_of(stages_).size();
+    const double slack = 1e-9 * objective;
+    if (best_ && objective > best_->objective + slack) return;
+    if (best_ && objective > best_->objective - slack) {
+      if (num_devices > best_->num_devices) return;
+      if (num_devices == best_->num_devices && latency >= best_->latency) return;
+    }
+    best_ = {objective, latency, num_devices};
+  }
+
+  const PlanProblem& problem_;
+  std::vector<PlannedStage> stages_;
+  std::optional<BruteForceBest> best_;
+};
+
+}  // namespace
+
+double slow_latency(const PlanProblem& problem, const std::vector<PlannedStage>& stages) {
+  const auto seconds = [](const LinkProfile& link, std::uint64_t bytes) {
+    return link.latency + static_cast<double>(bytes) / link.bytes_per_second;
+  };
+  double total = seconds(problem.from_hub[stages.front().device], problem.input_bytes) +
+                 seconds(problem.to_hub[stages.back().device], problem.result_bytes);
+  for (std::size_t i = 0; i < stages.size(); ++i) {
+    total += visit(problem, stages[i], 1);
+    if (i + 1 == stages.size() || stages[i].device == stages[i + 1].device) continue;
+    total += seconds(problem.links[stages[i].device][stages[i + 1].device],
+                     problem.units[stages[i].units.end - 1].output_bytes);
+  }
+  return total;
+}
+
+double slow_bottleneck(const PlanProblem& problem, const std::vector<PlannedStage>& stages) {
+  const auto num_devices = static_cast<double>(devices_of(stages).size());
+  const double rows = problem.rows_per_step > 0 ? problem.rows_per_step : problem.num_streams / num_devices;
+  std::map<std::uint32_t, double> busy;
+  for (const PlannedStage& stage : stages)
+    busy[stage.device] += visit(problem, stage, std::max(1.0, rows)) / rows;
+  double most = std::max(
+      static_cast<double>(problem.input_bytes) / problem.from_hub[stages.front().device].bytes_per_second,
+      static_cast<double>(problem.result_bytes) / problem.to_hub[stages.back().device].bytes_per_second);
+  for (const auto& [device, seconds] : busy) most = std::max(most, seconds);
+  for (std::size_t i = 0; i + 1 < stages.size(); ++i) {
+    if (stages[i].device == stages[i + 1].device) continue;
+    const LinkProfile& link = problem.links[stages[i].device][stages[i + 1].device];
+    most = std::max(most, static_cast<double>(problem.units[stages[i].units.end - 1].output_bytes) /
+                              link.bytes_per_second);
+  }
+  return most;
+}
+
+bool slow_fits(const PlanProblem& problem, const std::vector<PlannedStage>& stages) {
+  for (const std::uint32_t device : devices_of(stages)) {
+    std::uint64_t bytes = problem.fixed_bytes;
+    std::uint64_t scratch = 0;
+    std::map<std::uint64_t, std::uint64_t> shared;
+    for (const PlannedStage& stage : stages) {
+      if (stage.device != device) continue;
+      for (std::uint32_t u = stage.units.begin; u < stage.units.end; ++u) {
+        const UnitShape& unit = problem.units[u];
+        const std::uint64_t tied = unit.tied_group ? unit.tied_bytes : 0;
+        bytes += unit.weight_bytes - tied + unit.kv_bytes;
+        scratch = std::max(scratch, unit.scratch_bytes);
+        if (tied) shared[unit.tied_group] = std::max(shared[unit.tied_group], tied);
+      }
+    }
+    for (const auto& [group, tied] : shared) bytes += tied;
+    if (bytes + scratch > problem.devices[device].memory_bytes) return false;
+  }
+  return true;
+}
+
+std::optional<BruteForceBest> brute_force(const PlanProblem& problem) { return BruteForce(problem).run(); }
+
+}  // namespace shoal

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "partition/plan.h"
+#include "partition/problem.h"
+
+namespace shoal {
+
+// Slow and obvious twins of the planner's cost model and search, written from the formulas in
+// partition/cost.h.
+double slow_latency(const PlanProblem& problem, const std::vector<PlannedStage>& stages);
+double slow_bottleneck(const PlanProblem& problem, const std::vector<PlannedStage>& stages);
+bool slow_fits(const PlanProblem& problem, const std::vector<PlannedStage>& stages);
+
+struct BruteForceBest {
+  double objective = 0;
+  double latency = 0;           // least among plans of that objective and number of devices
+  std::size_t num_devices = 0;  // fewest among plans of that objective
+};
+
+// Tries every order of every subset, every composition of the units, and every return to the first device.
+std::optional<BruteForceBest> brute_force(const PlanProblem& problem);
+
+}  // namespace shoal

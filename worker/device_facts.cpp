@@ -1,0 +1,165 @@
+#include "worker/device_facts.h"
+
+#include <fcntl.h>
+#include <hwloc.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <sstream>
+#include <thread>
+
+namespace shoal {
+namespace {
+
+constexpr double kShareForShoal = 0.85;  // of what is free; the rest is the system's
+
+struct AddressList {
+  addrinfo* first = nullptr;
+  ~AddressList() {
+    if (first) freeaddrinfo(first);
+  }
+};
+
+Status resolve(const std::string& host, std::uint16_t port, int kind, AddressList& list) {
+  addrinfo hints{};
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = kind;
+  const int error = getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &list.first);
+  if (error != 0) return fail(ErrorCode::NotFound, "the host \"" + host + "\" cannot be resolved: " + gai_strerror(error));
+  return {};
+}
+
+class Socket {
+ public:
+  Socket(int family, int kind) : fd_(::socket(family, kind | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {}
+  ~Socket() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Socket(const Socket&) = delete;
+  Socket& operator=(const Socket&) = delete;
+  int fd() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+std::optional<std::uint64_t> number_in(const std::string& path) {
+  std::ifstream file(path);
+  std::uint64_t value = 0;
+  if (file >> value) return value;
+  return std::nullopt;
+}
+
+std::uint64_t available_memory() {
+  std::ifstream file("/proc/meminfo");
+  std::string key;
+  std::uint64_t kib = 0;
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream fields(line);
+    if (fields >> key >> kib && key == "MemAvailable:") return kib << 10;
+  }
+  return static_cast<std::uint64_t>(sysconf(_SC_AVPHYS_PAGES)) * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+// What the cgroup (v2, then v1) still lets us use.
+std::uint64_t cgroup_memory() {
+  constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
+  const std::pair<const char*, const char*> kFiles[] = {
+      {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"},
+      {"/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"}};
+  for (const auto& [limit_file, used_file] : kFiles) {
+    const std::optional<std::uint64_t> limit = number_in(limit_file);
+    if (!limit) continue;
+    const std::uint64_t used = number_in(used_file).value_or(0);
+    return *limit > used ? *limit - used : 0;
+  }
+  return kNoLimit;
+}
+
+// "max 100000" or "150000 100000": quota and period.
+std::size_t cgroup_cores() {
+  std::ifstream file("/sys/fs/cgroup/cpu.max");
+  std::uint64_t quota = 0;
+  std::uint64_t period = 0;
+  if (!(file >> quota >> period) || period == 0) return std::numeric_limits<std::size_t>::max();
+  return std::max<std::size_t>(1, quota / period);
+}
+
+// Physical cores in our affinity: two hardware threads of one core share its vector units.
+std::size_t physical_cores() {
+  hwloc_topology_t topology = nullptr;
+  if (hwloc_topology_init(&topology) != 0) return 0;
+  const std::unique_ptr<hwloc_topology, decltype(&hwloc_topology_destroy)> owner(topology, &hwloc_topology_destroy);
+  if (hwloc_topology_load(topology) != 0) return 0;
+  const std::unique_ptr<hwloc_bitmap_s, decltype(&hwloc_bitmap_free)> bound(hwloc_bitmap_alloc(), &hwloc_bitmap_free);
+  if (hwloc_get_cpubind(topology, bound.get(), HWLOC_CPUBIND_PROCESS) != 0) return 0;
+  const int cores = hwloc_get_nbobjs_inside_cpuset_by_type(topology, bound.get(), HWLOC_OBJ_CORE);
+  return cores > 0 ? static_cast<std::size_t>(cores) : 0;
+}
+
+}  // namespace
+
+std::string host_name() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 && name[0] != '\0' ? name : "device";
+}
+
+std::size_t usable_cores() {
+  std::size_t cores = physical_cores();
+  if (cores == 0) cores = std::max(1u, std::thread::hardware_concurrency());
+  return std::min(cores, cgroup_cores());
+}
+
+std::uint64_t giveable_memory() {
+  return static_cast<std::uint64_t>(kShareForShoal * static_cast<double>(std::min(available_memory(), cgroup_memory())));
+}
+
+std::uint64_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  std::uint64_t total = 0;
+  std::uint64_t resident = 0;
+  file >> total >> resident;
+  return resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+Result<std::string> local_address_towards(const std::string& host, std::uint16_t port) {
+  AddressList list;
+  if (Status resolved = resolve(host, port, SOCK_DGRAM, list); !resolved) return fail(resolved.error());
+  for (const addrinfo* address = list.first; address; address = address->ai_next) {
+    const Socket socket(address->ai_family, SOCK_DGRAM);  // connecting sends nothing: it only chooses the route
+    sockaddr_storage local{};
+    socklen_t size = sizeof local;
+    if (socket.fd() < 0 || ::connect(socket.fd(), address->ai_addr, address->ai_addrlen) != 0) continue;
+    if (::getsockname(socket.fd(), reinterpret_cast<sockaddr*>(&local), &size) != 0) continue;
+    char text[NI_MAXHOST];
+    if (::getnameinfo(reinterpret_cast<sockaddr*>(&local), size, text, sizeof text, nullptr, 0, NI_NUMERICHOST) == 0) return std::string(text);
+  }
+  return fail(ErrorCode::Unavailable, "there is no route to the host \"" + host + "\"");
+}
+
+bool accepts_connections(const std::string& host, std::uint16_t port, int timeout_ms) {
+  AddressList list;
+  if (!resolve(host, port, SOCK_STREAM, list)) return false;
+  for (const addrinfo* address = list.first; address; address = address->ai_next) {
+    const Socket socket(address->ai_family, SOCK_STREAM);
+    if (socket.fd() < 0) continue;
+    if (::connect(socket.fd(), address->ai_addr, address->ai_addrlen) == 0) return true;
+    pollfd waiting{.fd = socket.fd(), .events = POLLOUT, .revents = 0};
+    int error = 0;
+    socklen_t size = sizeof error;
+    if (::poll(&waiting, 1, timeout_ms) == 1 && ::getsockopt(socket.fd(), SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0) return true;
+  }
+  return false;
+}
+
+}  // namespace shoal

@@ -1,0 +1,203 @@
+#include "worker/shard_part.h"
+
+#include <fcntl.h>
+#include <sodium.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+#include <vector>
+
+#include "base/crc32c.h"
+#include "kernels/half.h"
+#include "kernels/panels.h"
+#include "worker/panel_file.h"
+
+namespace shoal {
+namespace {
+
+constexpr std::uint64_t kResumeIntervalBytes = 4 << 20;  // flash wears: not after every request
+constexpr char kResumeMagic[8] = {'S', 'H', 'O', 'A', 'L', 'R', 'S', '1'};
+
+static_assert(sizeof(crypto_hash_sha256_state) <= 128);
+
+crypto_hash_sha256_state* hash(std::byte* state) { return reinterpret_cast<crypto_hash_sha256_state*>(state); }
+
+struct ResumePoint {
+  char magic[8];
+  std::uint32_t panels_in;
+  std::uint32_t crc;  // of everything else, with this field 0
+  crypto_hash_sha256_state hash;
+};
+
+std::uint32_t crc_of(ResumePoint point) {
+  point.crc = 0;
+  return crc32c(Bytes(reinterpret_cast<const std::byte*>(&point), sizeof point));
+}
+
+bool read_resume_point(const std::string& path, ResumePoint& point) {
+  std::FILE* file = std::fopen(path.c_str(), "rb");
+  if (!file) return false;
+  const bool whole = std::fread(&point, sizeof point, 1, file) == 1 && std::fgetc(file) == EOF;
+  std::fclose(file);
+  return whole && std::memcmp(point.magic, kResumeMagic, sizeof kResumeMagic) == 0 && point.crc == crc_of(point);
+}
+
+Failure disk_error(const std::string& path, const char* doing) {
+  const int error = errno;
+  return fail(ErrorCode::Unavailable, std::string(doing) + " " + path + ": " + std::strerror(error) +
+                                          (error == ENOSPC ? " (free some space, or give the worker another --state directory)" : ""));
+}
+
+std::uint64_t panel_stride(const TensorRef& tensor) {
+  return tensor.is_matrix ? panel_bytes(static_cast<WeightType>(tensor.type), tensor.cols) : stored_body_bytes(tensor);
+}
+
+// Vectors (norms, biases) are plain f32 on disk, whatever float type the file has.
+void widen_vector(WeightType type, Bytes gguf_bytes, std::byte* out) {
+  if (type == WeightType::F32) {
+    std::memcpy(out, gguf_bytes.data(), gguf_bytes.size());
+    return;
+  }
+  for (std::size_t i = 0; i < gguf_bytes.size() / 2; ++i) {
+    const auto bits = load<std::uint16_t>(&gguf_bytes[2 * i]);
+    store(out + 4 * i, type == WeightType::BF16 ? float_from_bf16(bits) : float_from_f16(bits));
+  }
+}
+
+}  // namespace
+
+ShardPart::ShardPart(std::string base_path, TensorRef tensor, int fd)
+    : base_path_(std::move(base_path)), tensor_(std::move(tensor)), fd_(fd) {
+  crypto_hash_sha256_init(hash(hash_state_));
+}
+
+ShardPart::ShardPart(ShardPart&& other) noexcept
+    : base_path_(std::move(other.base_path_)),
+      tensor_(std::move(other.tensor_)),
+      fd_(std::exchange(other.fd_, -1)),
+      panels_in_(other.panels_in_),
+      unsaved_bytes_(other.unsaved_bytes_) {
+  std::memcpy(hash_state_, other.hash_state_, sizeof hash_state_);
+}
+
+ShardPart::~ShardPart() {
+  if (fd_ < 0) return;
+  if (unsaved_bytes_ > 0) (void)save_resume_point();
+  ::close(fd_);
+}
+
+Result<ShardPart> ShardPart::open(const std::string& base_path, const TensorRef& tensor) {
+  const std::string path = base_path + ".part";
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) return disk_error(path, "creating");
+  ShardPart part(base_path, tensor, fd);
+  if (!part.load_resume_point() && ::ftruncate(fd, 0) != 0) return disk_error(path, "emptying");
+  return part;
+}
+
+std::uint32_t ShardPart::resumable_panels(const std::string& base_path, const TensorRef& tensor) {
+  ResumePoint point;
+  struct stat part {};
+  if (!read_resume_point(base_path + ".resume", point) || ::stat((base_path + ".part").c_str(), &part) != 0) return 0;
+  const std::uint64_t needed = kPanelFileHeaderBytes + point.panels_in * panel_stride(tensor);
+  const bool usable = point.panels_in < num_stored_panels(tensor) && static_cast<std::uint64_t>(part.st_size) >= needed;
+  return usable ? point.panels_in : 0;
+}
+
+void ShardPart::remove(const std::string& base_path) {
+  ::unlink((base_path + ".part").c_str());
+  ::unlink((base_path + ".resume").c_str());
+}
+
+bool ShardPart::load_resume_point() {
+  panels_in_ = resumable_panels(base_path_, tensor_);
+  if (panels_in_ == 0) return false;
+  ResumePoint point;
+  if (!read_resume_point(base_path_ + ".resume", point)) return false;
+  std::memcpy(hash_state_, &point.hash, sizeof point.hash);
+  return true;
+}
+
+Status ShardPart::save_resume_point() {
+  ResumePoint point;
+  std::memset(&point, 0, sizeof point);  // padding is under the checksum
+  std::memcpy(point.magic, kResumeMagic, sizeof kResumeMagic);
+  point.panels_in = panels_in_;
+  std::memcpy(&point.hash, hash_state_, sizeof point.hash);
+  point.crc = crc_of(point);
+  if (::fdatasync(fd_) != 0) return disk_error(base_path_ + ".part", "syncing");
+  const std::string path = base_path_ + ".resume";
+  const std::string fresh = path + ".new";
+  std::FILE* file = std::fopen(fresh.c_str(), "wb");
+  if (!file) return disk_error(fresh, "creating");
+  const bool written = std::fwrite(&point, sizeof point, 1, file) == 1;
+  if (std::fclose(file) != 0 || !written) return disk_error(fresh, "writing");
+  if (std::rename(fresh.c_str(), path.c_str()) != 0) return disk_error(path, "replacing");
+  unsaved_bytes_ = 0;
+  return {};
+}
+
+Status ShardPart::write_at(std::uint64_t offset, Bytes bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return disk_error(base_path_ + ".part", "writing");
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+    offset += static_cast<std::uint64_t>(n);
+  }
+  return {};
+}
+
+Status ShardPart::append(std::uint32_t count, Bytes gguf_bytes) {
+  crypto_hash_sha256_update(hash(hash_state_), reinterpret_cast<const unsigned char*>(gguf_bytes.data()), gguf_bytes.size());
+  std::vector<std::byte> stored(count * panel_stride(tensor_));
+  if (tensor_.is_matrix) {
+    const auto type = static_cast<WeightType>(tensor_.type);
+    pack_panels(type, gguf_bytes.size() / gguf_row_bytes(type, tensor_.cols), tensor_.cols, gguf_bytes.data(), stored.data());
+  } else {
+    widen_vector(static_cast<WeightType>(tensor_.type), gguf_bytes, stored.data());
+  }
+  const std::uint64_t offset = kPanelFileHeaderBytes + panels_in_ * panel_stride(tensor_);
+  if (Status written = write_at(offset, stored); !written) return written;
+  panels_in_ += count;
+  unsaved_bytes_ += stored.size();
+  return unsaved_bytes_ >= kResumeIntervalBytes ? save_resume_point() : Status();
+}
+
+Result<std::uint32_t> ShardPart::body_checksum() const {
+  std::vector<std::byte> buffer(1 << 20);
+  std::uint32_t crc = 0;
+  const std::uint64_t end = kPanelFileHeaderBytes + stored_body_bytes(tensor_);
+  for (std::uint64_t at = kPanelFileHeaderBytes; at < end;) {
+    const ssize_t n = ::pread(fd_, buffer.data(), std::min<std::uint64_t>(buffer.size(), end - at), static_cast<off_t>(at));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return disk_error(base_path_ + ".part", "reading back");
+    crc = crc32c(Bytes(buffer).first(static_cast<std::size_t>(n)), crc);
+    at += static_cast<std::uint64_t>(n);
+  }
+  return crc;
+}
+
+Status ShardPart::finish() {
+  Sha256 digest;
+  crypto_hash_sha256_final(hash(hash_state_), digest.data());
+  unsaved_bytes_ = 0;  // the hash is spent: nothing to resume from
+  if (digest != tensor_.sha256) {
+    remove(base_path_);
+    return fail(ErrorCode::Corrupt, "tensor " + tensor_.name + " arrived with another SHA-256 than the plan states");
+  }
+  const Result<std::uint32_t> crc = body_checksum();
+  if (!crc) return fail(crc.error());
+  if (Status header = write_at(0, panel_file_header(tensor_, *crc)); !header) return header;
+  if (::fsync(fd_) != 0) return disk_error(base_path_ + ".part", "syncing");
+  if (std::rename((base_path_ + ".part").c_str(), base_path_.c_str()) != 0) return disk_error(base_path_, "renaming to");
+  ::unlink((base_path_ + ".resume").c_str());
+  return {};
+}
+
+}  // namespace shoal

@@ -1,0 +1,176 @@
+#include "worker/step_intake.h"
+
+#include <string>
+
+namespace shoal {
+namespace {
+
+using Commands = std::vector<WorkerCommand>;
+
+void refuse(const StepFrame& frame, const RowGroup& group, StepNumber expected, RefusalReason reason, std::string detail,
+            Commands& commands) {
+  commands.push_back(SendMessage{kHub, Lane::Control,
+                                 StepRefused{.epoch = frame.epoch,
+                                             .stage = frame.stage,
+                                             .sequence = group.sequence,
+                                             .step = group.step,
+                                             .expected = expected,
+                                             .reason = reason,
+                                             .detail = std::move(detail)}});
+}
+
+bool begins_with_embedding(const StageAssignment& stage) { return stage.units.begin == 0; }
+bool is_head_alone(const StageAssignment& stage, const ModelConfig& config) { return stage.units.begin == config.head_unit(); }
+
+std::size_t expected_payload_bytes(const StageAssignment& stage, const ModelConfig& config, const StepFrame& frame) {
+  if (begins_with_embedding(stage)) return 0;
+  std::size_t rows = 0;
+  for (const RowGroup& group : frame.groups) {
+    rows += is_head_alone(stage, config) ? group.num_wanted() : group.num_rows;
+  }
+  return rows * config.hidden_size * sizeof(float);
+}
+
+// Why the frame makes no sense under this plan; empty if it does.
+std::string find_fault(const ActivePlan& active, DeviceId self, DeviceId from, const StepFrame& frame) {
+  const std::vector<StageAssignment>& stages = active.plan.stages;
+  if (frame.stage >= stages.size() || stages[frame.stage].device != self) return "that stage does not run here";
+  const DeviceId sender = frame.stage == 0 ? kHub : stages[frame.stage - 1].device;
+  if (from != sender) return "the frame comes from a device that does not run the stage before";
+  if (frame.pipeline != active.plan.pipeline) return "the frame is of another pipeline";
+  for (const TokenId id : frame.ids) {
+    if (id < 0 || static_cast<std::uint32_t>(id) >= active.config.vocab_size) return "a token id is outside the vocabulary";
+  }
+  std::size_t bytes = 0;
+  for (const Payload& chunk : frame.payload) bytes += chunk.size();
+  const std::size_t expected = expected_payload_bytes(stages[frame.stage], active.config, frame);
+  if (bytes != expected) return "payload of " + std::to_string(bytes) + " bytes where the plan says " + std::to_string(expected);
+  return "";
+}
+
+DeviceId receiver_of(const ActivePlan& active, std::uint32_t stage) {
+  return stage < active.plan.stages.size() ? active.plan.stages[stage].device : kHub;
+}
+
+void send_on(WorkerState& state, std::uint32_t stage, std::variant<StepFrame, CandidatesFrame> output, Commands& commands) {
+  if (auto* candidates = std::get_if<CandidatesFrame>(&output)) {
+    commands.push_back(SendMessage{kHub, Lane::Data, std::move(*candidates)});
+    return;
+  }
+  StepFrame& frame = std::get<StepFrame>(output);
+  const DeviceId to = receiver_of(*state.active, stage + 1);
+  if (to == state.settings.device) {
+    take_step(state, to, std::move(frame), commands);
+  } else {
+    commands.push_back(SendMessage{to, Lane::Data, std::move(frame)});
+  }
+}
+
+// A frame like the one first sent: everything but the payload is copied, the payload shares the logged rows.
+StepFrame frame_like(const StepFrame& header, const SharedBuffer& rows) {
+  StepFrame frame;
+  frame.epoch = header.epoch;
+  frame.pipeline = header.pipeline;
+  frame.stage = header.stage;
+  frame.groups = header.groups;
+  frame.ids = header.ids;
+  frame.opens = header.opens;
+  frame.dtype = header.dtype;
+  frame.payload = payload_chunks(rows);
+  return frame;
+}
+
+void answer_from_log(WorkerState& state, const StepFrame& repeated, Commands& commands) {
+  const SentLog::Entry* entry = state.log.find(repeated.stage, repeated.groups);
+  if (!entry) {
+    // Still in the compute queue, or gone: only the latter is worth the hub's attention, and its own deadline tells them apart.
+    if (state.busy == 0) {
+      refuse(repeated, repeated.groups.front(), StepNumber{0}, RefusalReason::Lost, "the answer is no longer held", commands);
+    }
+    return;
+  }
+  if (entry->candidates) {
+    send_on(state, repeated.stage, CandidatesFrame(*entry->candidates), commands);
+  } else {
+    send_on(state, repeated.stage, frame_like(entry->frame, entry->rows), commands);
+  }
+}
+
+RefusalReason reason_for(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::OutOfMemory: return RefusalReason::OutOfMemory;
+    case ErrorCode::Corrupt: return RefusalReason::Corrupt;
+    default: return RefusalReason::Invalid;
+  }
+}
+
+void count_work(WorkerState& state, const StepDone& done) {
+  std::uint32_t rows = 0;
+  for (const RowGroup& group : done.groups) rows += group.num_rows;
+  const bool is_decode = rows == done.groups.size();
+  if (is_decode) {
+    ++state.totals.decode_steps;
+    state.totals.decode_seconds += done.seconds;
+  } else {
+    state.totals.prefill_rows += rows;
+    state.totals.prefill_seconds += done.seconds;
+  }
+}
+
+void keep_for_repeats(WorkerState& state, const StepDone& done) {
+  SentLog::Entry entry{.stage = done.stage, .frame = {}, .candidates = {}, .rows = done.rows};
+  if (const auto* candidates = std::get_if<CandidatesFrame>(&done.output)) {
+    entry.candidates = *candidates;
+    entry.frame.groups = done.groups;
+  } else {
+    entry.frame = frame_like(std::get<StepFrame>(done.output), SharedBuffer());
+  }
+  state.log.keep(std::move(entry));
+}
+
+}  // namespace
+
+void take_step(WorkerState& state, DeviceId from, StepFrame frame, Commands& commands) {
+  if (!state.active || frame.epoch != state.active->plan.epoch || frame.groups.empty()) {
+    ++state.totals.rejected_frames;
+    return;
+  }
+  if (std::string fault = find_fault(*state.active, state.settings.device, from, frame); !fault.empty()) {
+    ++state.totals.rejected_frames;
+    refuse(frame, frame.groups.front(), StepNumber{0}, RefusalReason::Invalid, std::move(fault), commands);
+    return;
+  }
+  StepWindow& window = state.windows[frame.stage];
+  const StepWindow::Decision decision = window.judge(frame.groups);
+  switch (decision.verdict) {
+    case StepWindow::Verdict::Take:
+      window.take(frame.groups);
+      ++state.totals.steps_taken;
+      ++state.busy;
+      commands.push_back(RunStep{std::move(frame)});
+      return;
+    case StepWindow::Verdict::Repeat:
+      answer_from_log(state, frame, commands);
+      return;
+    case StepWindow::Verdict::Gap:
+      refuse(frame, *decision.group, decision.expected, RefusalReason::Gap, "a step before it is missing", commands);
+      return;
+  }
+}
+
+void finish_step(WorkerState& state, StepDone done, Commands& commands) {
+  if (!state.active || done.epoch != state.active->plan.epoch) return;  // of a plan that ended while it ran
+  if (state.busy > 0) --state.busy;
+  if (done.error) {
+    StepFrame failed;
+    failed.epoch = done.epoch;
+    failed.stage = done.stage;
+    refuse(failed, done.groups.front(), StepNumber{0}, reason_for(done.error->code()), done.error->message(), commands);
+    return;
+  }
+  count_work(state, done);
+  keep_for_repeats(state, done);
+  send_on(state, done.stage, std::move(done.output), commands);
+}
+
+}  // namespace shoal

@@ -1,0 +1,181 @@
+#include "worker/worker_command.h"
+
+#include <getopt.h>
+#include <signal.h>
+
+#include <atomic>
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <optional>
+#include <string>
+
+#include "base/log.h"
+#include "worker/worker_process.h"
+
+namespace shoal {
+namespace {
+
+std::atomic<bool> g_stop{false};
+
+constexpr char kHelp[] =
+    "Runs this device's worker: joins a hub, fetches the layers it is given, computes them.\n"
+    "\n"
+    "Usage: %s --hub HOST:PORT (--token TOKEN | --token-file FILE) [options]\n"
+    "\n"
+    "  --hub HOST:PORT      the coordinator's join port (it prints it; 7171 unless chosen)\n"
+    "  --token TOKEN        the hub's join token, or in the environment: SHOAL_TOKEN\n"
+    "  --token-file FILE    a file that holds it\n"
+    "  --name NAME          what people call this device       (default: the host's name)\n"
+    "  --state DIR          key and layers are kept here       (default: ~/.local/state/shoal/worker)\n"
+    "  --listen HOST        address neighbours send to         (default: the one towards the hub)\n"
+    "  --memory SIZE        memory to give: 512M, 2G           (default: 85 %% of what is free)\n"
+    "  --threads N          compute threads                    (default: every core)\n"
+    "  --kernels NAME       scalar, avx2, avx512               (default: the fastest that runs here)\n"
+    "  --log LEVEL          debug, info, warn, error           (default: info)\n"
+    "  --help               this text\n"
+    "\n"
+    "Example: %s --hub 192.168.1.10:7171 --token-file join.token --name camera-3\n";
+
+void on_signal(int) { g_stop = true; }
+
+int misuse(const std::string& what) {
+  std::fprintf(stderr, "shoal worker: %s\nTry --help.\n", what.c_str());
+  return 2;
+}
+
+std::string default_state_directory() {
+  if (const char* state = std::getenv("XDG_STATE_HOME"); state && *state) return std::string(state) + "/shoal/worker";
+  const char* home = std::getenv("HOME");
+  return std::string(home && *home ? home : ".") + "/.local/state/shoal/worker";
+}
+
+std::optional<std::uint64_t> parse_size(const std::string& text) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || value == 0) return std::nullopt;
+  const std::string unit(end, text.data() + text.size());
+  int shift = -1;
+  if (unit.empty()) shift = 0;
+  if (unit == "K" || unit == "KB" || unit == "KiB") shift = 10;
+  if (unit == "M" || unit == "MB" || unit == "MiB") shift = 20;
+  if (unit == "G" || unit == "GB" || unit == "GiB") shift = 30;
+  if (shift < 0 || value > (UINT64_MAX >> shift)) return std::nullopt;
+  return value << shift;
+}
+
+std::optional<LogLevel> parse_log_level(const std::string& text) {
+  for (const LogLevel level : {LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error, LogLevel::Off}) {
+    if (text == name_of(level)) return level;
+  }
+  return std::nullopt;
+}
+
+Result<std::string> first_line_of(const std::string& path) {
+  std::ifstream file(path);
+  std::string line;
+  if (!std::getline(file, line)) return fail(ErrorCode::NotFound, "the token file " + path + " cannot be read");
+  return line;
+}
+
+enum Option { kHub = 1, kToken, kTokenFile, kName, kState, kListen, kMemory, kThreads, kKernels, kLog, kShowHelp };
+
+constexpr option kOptions[] = {{"hub", required_argument, nullptr, kHub},
+                               {"token", required_argument, nullptr, kToken},
+                               {"token-file", required_argument, nullptr, kTokenFile},
+                               {"name", required_argument, nullptr, kName},
+                               {"state", required_argument, nullptr, kState},
+                               {"listen", required_argument, nullptr, kListen},
+                               {"memory", required_argument, nullptr, kMemory},
+                               {"threads", required_argument, nullptr, kThreads},
+                               {"kernels", required_argument, nullptr, kKernels},
+                               {"log", required_argument, nullptr, kLog},
+                               {"help", no_argument, nullptr, kShowHelp},
+                               {nullptr, 0, nullptr, 0}};
+
+struct Arguments {
+  WorkerOptions options;
+  std::string token;
+  std::string token_file;
+  bool help = false;
+};
+
+// Empty if the option's value makes sense.
+std::string take_option(int option, const std::string& value, Arguments& arguments) {
+  WorkerOptions& options = arguments.options;
+  switch (option) {
+    case kHub: options.hub = value; return "";
+    case kToken: arguments.token = value; return "";
+    case kTokenFile: arguments.token_file = value; return "";
+    case kName: options.name = value; return "";
+    case kState: options.state_directory = value; return "";
+    case kListen: options.listen_host = value; return "";
+    case kKernels: options.kernels = value; return "";
+    case kMemory: {
+      const std::optional<std::uint64_t> size = parse_size(value);
+      if (!size) return "--memory \"" + value + "\" is no size (for example 512M or 2G)";
+      options.memory_bytes = *size;
+      return "";
+    }
+    case kThreads: {
+      const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), options.num_threads);
+      const bool ok = error == std::errc() && end == value.data() + value.size() && options.num_threads >= 1 && options.num_threads <= 1024;
+      return ok ? "" : "--threads \"" + value + "\" is no number between 1 and 1024";
+    }
+    case kLog: {
+      const std::optional<LogLevel> level = parse_log_level(value);
+      if (!level) return "--log \"" + value + "\" is none of debug, info, warn, error, off";
+      set_log_level(*level);
+      return "";
+    }
+    default: return "unknown option";
+  }
+}
+
+Result<JoinToken> token_of(const Arguments& arguments) {
+  std::string text = arguments.token;
+  if (text.empty() && !arguments.token_file.empty()) {
+    Result<std::string> line = first_line_of(arguments.token_file);
+    if (!line) return fail(line.error());
+    text = *std::move(line);
+  }
+  if (const char* environment = std::getenv("SHOAL_TOKEN"); text.empty() && environment) text = environment;
+  if (text.empty()) return fail(ErrorCode::InvalidArgument, "a join token is needed: --token, --token-file or SHOAL_TOKEN (the coordinator prints it)");
+  return parse_join_token(text);
+}
+
+}  // namespace
+
+int worker_command(int argc, char** argv) {
+  Arguments arguments;
+  arguments.options.state_directory = default_state_directory();
+  ::optind = 1;
+  ::opterr = 0;
+  for (int option = 0; (option = ::getopt_long(argc, argv, "h", kOptions, nullptr)) != -1;) {
+    if (option == kShowHelp || option == 'h') {
+      std::printf(kHelp, argv[0], argv[0]);
+      return 0;
+    }
+    if (option == '?') return misuse(std::string("unknown option or missing value: ") + argv[::optind - 1]);
+    if (const std::string fault = take_option(option, ::optarg, arguments); !fault.empty()) return misuse(fault);
+  }
+  if (::optind < argc) return misuse(std::string("unexpected argument: ") + argv[::optind]);
+  if (arguments.options.hub.empty()) return misuse("--hub HOST:PORT is needed");
+  Result<JoinToken> token = token_of(arguments);
+  if (!token) return misuse(token.error().message());
+  arguments.options.token = *std::move(token);
+
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  const Status ran = run_worker(std::move(arguments.options), g_stop);
+  if (ran) return 0;
+  std::fprintf(stderr, "shoal worker: %s\n", ran.error().message().c_str());
+  return 1;
+}
+
+}  // namespace shoal

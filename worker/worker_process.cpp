@@ -1,0 +1,128 @@
+#include "worker/worker_process.h"
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <random>
+#include <vector>
+
+#include "base/log.h"
+#include "transport/limits.h"
+#include "worker/compute_thread.h"
+#include "worker/device_facts.h"
+#include "worker/joining.h"
+#include "worker/worker_state.h"
+
+namespace shoal {
+namespace {
+
+Hello hello_of(const WorkerOptions& options, const std::string& name, const KernelTable& kernels, const Joined& joined) {
+  std::random_device random;
+  Hello hello;
+  hello.arithmetic_version = kArithmeticVersion;
+  hello.arithmetic_digest = arithmetic_digest(kernels);
+  hello.panel_layout_version = kPanelLayoutVersion;
+  hello.instance = static_cast<std::uint64_t>(random()) << 32 | random();
+  hello.name = name;
+  hello.host = host_name();
+  hello.pid = static_cast<std::uint32_t>(::getpid());
+  hello.inbox = tcp_endpoint(joined.listen_host, joined.network->port(Lane::Data));
+  hello.memory_bytes = options.memory_bytes ? options.memory_bytes : giveable_memory();
+  hello.num_threads = static_cast<std::uint32_t>(options.num_threads ? options.num_threads : usable_cores());
+  hello.kernels = kernels.name;
+  return hello;
+}
+
+// The reactor: one thread that feeds the state machine and performs what it commands.
+class WorkerReactor {
+ public:
+  WorkerReactor(Joined joined, Hello hello, const KernelTable& kernels, ShardStore& store)
+      : network_(*joined.network),
+        joined_(std::move(joined)),
+        store_(store, [this] { network_.wake(); }),
+        compute_(kernels, hello.num_threads, store, [this] { network_.wake(); }),
+        state_(make_worker_state({.hello = hello, .device = joined_.reply.device}, clock_.now())) {}
+
+  Status run(const std::atomic<bool>& stop) {
+    std::vector<NetworkEvent> arrived;
+    while (!stop && !exit_) {
+      arrived.clear();
+      network_.wait(kTick, arrived);
+      for (NetworkEvent& event : arrived) handle(std::move(event));
+      while (std::optional<WorkerEvent> event = compute_.try_pop()) handle(*std::move(event));
+      while (std::optional<WorkerEvent> event = store_.try_pop()) handle(*std::move(event));
+      tick();
+    }
+    if (!exit_ || exit_->status == 0) return {};
+    return fail(ErrorCode::InvalidArgument, exit_->reason);
+  }
+
+ private:
+  void tick() {
+    const Time now = clock_.now();
+    if (now - ticked_ < kTick) return;
+    ticked_ = now;
+    if (now - measured_ >= kBeatInterval) {
+      measured_ = now;
+      handle(SelfMeasured{resident_bytes(), compute_.finished_work(), compute_.free_kv_blocks()});
+    }
+    handle(Tick{});
+  }
+
+  void handle(WorkerEvent event) {
+    commands_.clear();
+    on_event(state_, std::move(event), clock_.now(), commands_);
+    for (WorkerCommand& command : commands_) carry_out(std::move(command));
+  }
+
+  void carry_out(WorkerCommand command) {
+    std::visit(
+        [&]<typename C>(C& c) {
+          if constexpr (std::is_same_v<C, OpenStages> || std::is_same_v<C, RunStep> || std::is_same_v<C, MeasureProfile>) {
+            if (!compute_.try_push(std::move(c))) log_warn("compute_queue_full");
+          } else if constexpr (std::is_same_v<C, CheckStore> || std::is_same_v<C, WriteShard>) {
+            if (!store_.try_push(std::move(c))) log_warn("store_queue_full");
+          } else if constexpr (std::is_same_v<C, Exit>) {
+            exit_ = std::move(c);
+          } else if (Status done = perform(network_, c); !done) {
+            log_debug("network_command_failed", {{"reason", done.error().message()}});
+          }
+        },
+        command);
+  }
+
+  SteadyClock clock_;
+  ZmqNetwork& network_;
+  Joined joined_;
+  StoreThread store_;
+  ComputeThread compute_;
+  WorkerState state_;
+  std::vector<WorkerCommand> commands_;
+  std::optional<Exit> exit_;
+  Time ticked_{};
+  Time measured_{};
+};
+
+}  // namespace
+
+Status run_worker(WorkerOptions options, const std::atomic<bool>& stop) {
+  const Result<const KernelTable*> kernels = choose_kernels(options.kernels);
+  if (!kernels) return fail(kernels.error());
+  Result<std::unique_ptr<ShardStore>> store = ShardStore::open(options.state_directory + "/shards");
+  if (!store) return fail(store.error());
+  const Result<KeyPair> keys = load_or_make_key_pair(options.state_directory + "/worker.key");
+  if (!keys) return fail(keys.error());
+  const std::string name = options.name.empty() ? host_name() : options.name;
+  Result<Joined> joined = join_hub(options, *keys, name, stop);
+  if (!joined) {
+    if (stop) return {};
+    return fail(joined.error());
+  }
+  Hello hello = hello_of(options, name, **kernels, *joined);
+  log_info("worker_joined", {{"name", name}, {"device", joined->reply.device}, {"inbox", hello.inbox}, {"kernels", hello.kernels},
+                             {"threads", hello.num_threads}, {"memory_bytes", hello.memory_bytes}});
+  WorkerReactor reactor(*std::move(joined), std::move(hello), **kernels, **store);
+  return reactor.run(stop);
+}
+
+}  // namespace shoal

@@ -1,0 +1,250 @@
+#include "worker/worker_state.h"
+
+#include <algorithm>
+
+#include "model/model_config_codec.h"
+#include "transport/limits.h"
+#include "worker/plan_fetch.h"
+#include "worker/step_intake.h"
+
+namespace shoal {
+namespace {
+
+constexpr Duration kLinkSettleTime = std::chrono::milliseconds(300);  // for new connections' handshakes, before they are measured
+
+using Commands = std::vector<WorkerCommand>;
+
+void to_hub(Message message, Commands& commands) {
+  commands.push_back(SendMessage{kHub, Lane::Control, std::move(message)});
+}
+
+Epoch active_epoch(const WorkerState& state) { return state.active ? state.active->plan.epoch : Epoch{0}; }
+
+void say_hello(WorkerState& state, Commands& commands) {
+  Hello hello = state.settings.hello;
+  hello.epoch = active_epoch(state);
+  to_hub(std::move(hello), commands);
+}
+
+void send_beat(WorkerState& state, Time now, Commands& commands) {
+  state.totals.epoch = active_epoch(state);
+  state.totals.busy = state.busy;
+  to_hub(state.totals, commands);
+  state.totals.decode_steps = state.totals.prefill_rows = 0;
+  state.totals.decode_seconds = state.totals.prefill_seconds = 0;
+  state.beat_at = now;
+}
+
+// Neighbours are admitted and connected before the plan counts, so that its first frame finds the way open.
+void connect_peers(WorkerState& state, const std::vector<PeerAddress>& peers, Commands& commands) {
+  for (const PeerAddress& peer : peers) {
+    if (peer.device == state.settings.device || peer.device == kHub) continue;
+    const auto known = state.peers.find(peer.device);
+    if (known != state.peers.end() && known->second.inbox == peer.inbox && known->second.public_key == peer.public_key) continue;
+    state.peers[peer.device] = peer;
+    commands.push_back(AdmitPeer{peer.device, peer.public_key});
+    commands.push_back(ConnectPeer{peer.device, Lane::Data, peer.inbox, peer.public_key});
+  }
+}
+
+void activate(WorkerState& state, Time now, Commands& commands) {
+  PlanProgress& pending = *state.pending;
+  const StageStatus loaded{.epoch = pending.plan.epoch,
+                           .state = StageState::Ready,
+                           .bytes_total = pending.bytes_total,
+                           .bytes_present = pending.bytes_present,
+                           .bytes_received = pending.bytes_received};
+  state.active = ActivePlan{.plan = std::move(pending.plan), .config = std::move(pending.config), .loaded = loaded};
+  state.pending.reset();
+  state.windows.clear();
+  state.log.clear();
+  state.log.set_budget(state.active->plan.log_bytes);
+  state.busy = 0;
+  commands.push_back(OpenStages{state.active->plan, state.settings.device});
+  send_beat(state, now, commands);
+}
+
+// ---- From the hub ---------------------------------------------------------------------------------------------------------------
+
+void on(WorkerState& state, const Welcome&, Time now, Commands& commands) {
+  state.welcomed = true;
+  send_beat(state, now, commands);
+}
+
+void on(WorkerState&, const Refused& refused, Time, Commands& commands) {
+  commands.push_back(Exit{1, "the hub refused this worker: " + refused.reason});
+}
+
+void on(WorkerState&, const Goodbye& goodbye, Time, Commands& commands) { commands.push_back(Exit{0, goodbye.reason}); }
+
+void on(WorkerState& state, PlanMessage plan, Time now, Commands& commands) {
+  const Epoch newest = state.pending ? state.pending->plan.epoch : active_epoch(state);
+  if (raw(plan.epoch) <= raw(newest)) return;
+  Result<ModelConfig> config = parse_model_config(plan.config);
+  if (!config) {
+    to_hub(StageStatus{.epoch = plan.epoch, .state = StageState::Failed, .reason = config.error().message()}, commands);
+    return;
+  }
+  connect_peers(state, plan.peers, commands);
+  begin_plan(state, std::move(plan), *std::move(config), now, commands);
+}
+
+void on(WorkerState& state, const Activate& order, Time now, Commands& commands) {
+  if (state.pending && state.pending->ready && state.pending->plan.epoch == order.epoch) activate(state, now, commands);
+}
+
+void on(WorkerState&, ProfileRequest request, Time, Commands& commands) {
+  commands.push_back(MeasureProfile{std::move(request)});
+}
+
+void on(WorkerState& state, const ProbeLinks& probe, Time now, Commands& commands) {
+  connect_peers(state, probe.peers, commands);
+  std::vector<DeviceId> peers{kHub};  // always connected
+  for (const PeerAddress& peer : probe.peers) {
+    if (peer.device != state.settings.device) peers.push_back(peer.device);
+  }
+  state.probe.start(std::move(peers), state.settings.device);
+  state.probe_not_before = now + kLinkSettleTime;
+}
+
+// ---- From anybody ---------------------------------------------------------------------------------------------------------------
+
+void on_ping(DeviceId from, Ping ping, Commands& commands) {
+  Pong pong{.nonce = ping.nonce, .payload = {}};
+  if (ping.echo_bytes > 0) pong.payload.push_back(Payload::owning(std::vector<std::byte>(ping.echo_bytes)));
+  commands.push_back(SendMessage{from, Lane::Data, std::move(pong)});
+}
+
+void continue_probe(WorkerState& state, Time now, Commands& commands) {
+  if (now < state.probe_not_before) return;
+  if (std::optional<LinkProbe::Outgoing> out = state.probe.next(now)) {
+    commands.push_back(SendMessage{out->to, Lane::Data, std::move(out->ping)});
+  }
+  if (std::optional<LinkReport> report = state.probe.take_report()) to_hub(*std::move(report), commands);
+}
+
+void on_step_frame(WorkerState& state, DeviceId from, StepFrame frame, Time now, Commands& commands) {
+  // The hub sends steps of a plan once every worker is ready for it; its Activate may be slower than a neighbour's first frame.
+  if (state.pending && state.pending->ready && frame.epoch == state.pending->plan.epoch) activate(state, now, commands);
+  take_step(state, from, std::move(frame), commands);
+}
+
+void on_received(WorkerState& state, Received received, Time now, Commands& commands) {
+  const DeviceId from = received.from;
+  const auto reject = [&] { ++state.totals.rejected_frames; };
+  std::visit(
+      [&]<typename M>(M& message) {
+        if constexpr (std::is_same_v<M, StepFrame>) {
+          received.lane == Lane::Data ? on_step_frame(state, from, std::move(message), now, commands) : reject();
+        } else if constexpr (std::is_same_v<M, Ping>) {
+          received.lane == Lane::Data ? on_ping(from, std::move(message), commands) : reject();
+        } else if constexpr (std::is_same_v<M, Pong>) {
+          state.probe.on_pong(from, message, now);
+          continue_probe(state, now, commands);
+        } else if constexpr (std::is_same_v<M, ShardData>) {
+          from == kHub && received.lane == Lane::Bulk ? take_shard(state, std::move(message), now, commands) : reject();
+        } else if constexpr (requires { on(state, std::move(message), now, commands); }) {
+          from == kHub && received.lane == Lane::Control ? on(state, std::move(message), now, commands) : reject();
+        } else {
+          reject();
+        }
+      },
+      received.message);
+}
+
+void on_peer_up(WorkerState& state, const PeerUp& up, Time now, Commands& commands) {
+  if (up.device != kHub) return;
+  if (up.lane == Lane::Control) {
+    state.connected = true;
+    say_hello(state, commands);
+  } else if (up.lane == Lane::Bulk) {
+    restart_fetch(state, now, commands);  // requests under way died with the old connection
+  }
+}
+
+void on_peer_down(WorkerState& state, const PeerDown& down, Commands& commands) {
+  if (down.device == kHub) {
+    if (down.lane == Lane::Control) state.connected = state.welcomed = false;
+    return;
+  }
+  if (state.active && down.lane == Lane::Data) {
+    to_hub(PeerUnreachable{.epoch = active_epoch(state), .device = down.device}, commands);
+  }
+}
+
+void on_network(WorkerState& state, NetworkEvent event, Time now, Commands& commands) {
+  if (auto* received = std::get_if<Received>(&event)) {
+    on_received(state, std::move(*received), now, commands);
+  } else if (const auto* up = std::get_if<PeerUp>(&event)) {
+    on_peer_up(state, *up, now, commands);
+  } else if (const auto* down = std::get_if<PeerDown>(&event)) {
+    on_peer_down(state, *down, commands);
+  } else if (std::holds_alternative<Malformed>(event)) {
+    ++state.totals.rejected_frames;
+  }
+}
+
+// ---- From its own threads -------------------------------------------------------------------------------------------------------
+
+void on_stages_opened(WorkerState& state, StagesOpened opened, Commands& commands) {
+  if (!state.active || state.active->plan.epoch != opened.epoch) return;
+  StageStatus status = state.active->loaded;
+  status.scratch_bytes = opened.scratch_bytes;
+  status.kv_bytes = opened.kv_bytes;
+  if (opened.error) {
+    status.state = StageState::Failed;
+    status.reason = opened.error->message();
+  }
+  to_hub(std::move(status), commands);
+}
+
+void on_tick(WorkerState& state, Time now, Commands& commands) {
+  if (!state.connected) return;
+  if (now - state.beat_at >= kBeatInterval) send_beat(state, now, commands);
+  continue_probe(state, now, commands);
+  watch_fetch(state, now, commands);
+}
+
+void on_self_measured(WorkerState& state, SelfMeasured measured) {
+  state.totals.resident_bytes = measured.resident_bytes;
+  state.totals.finished_work = measured.finished_work;
+  state.totals.free_kv_blocks = std::move(measured.free_kv_blocks);
+}
+
+}  // namespace
+
+WorkerState make_worker_state(WorkerSettings settings, Time now) {
+  WorkerState state;
+  state.settings = std::move(settings);
+  state.beat_at = now;
+  return state;
+}
+
+void on_event(WorkerState& state, WorkerEvent event, Time now, Commands& commands) {
+  std::visit(
+      [&]<typename E>(E& e) {
+        if constexpr (std::is_same_v<E, NetworkEvent>) {
+          on_network(state, std::move(e), now, commands);
+        } else if constexpr (std::is_same_v<E, Tick>) {
+          on_tick(state, now, commands);
+        } else if constexpr (std::is_same_v<E, StoreChecked>) {
+          on_store_checked(state, std::move(e), now, commands);
+        } else if constexpr (std::is_same_v<E, ShardWritten>) {
+          on_shard_written(state, e, now, commands);
+        } else if constexpr (std::is_same_v<E, StoreFailed>) {
+          on_store_failed(state, e, now, commands);
+        } else if constexpr (std::is_same_v<E, StagesOpened>) {
+          on_stages_opened(state, std::move(e), commands);
+        } else if constexpr (std::is_same_v<E, StepDone>) {
+          finish_step(state, std::move(e), commands);
+        } else if constexpr (std::is_same_v<E, ProfileDone>) {
+          to_hub(std::move(e.report), commands);
+        } else {
+          static_assert(std::is_same_v<E, SelfMeasured>);
+          on_self_measured(state, std::move(e));
+        }
+      },
+      event);
+}
+
+}  // namespace shoal

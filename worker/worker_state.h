@@ -1,0 +1,167 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "model/model_config.h"
+#include "transport/messages.h"
+#include "transport/network.h"
+#include "transport/network_commands.h"
+#include "transport/link_probe.h"
+#include "worker/sent_log.h"
+#include "worker/step_window.h"
+
+namespace shoal {
+
+// The worker's decisions, pure: no socket, clock, thread or file. The reactor feeds events and performs commands
+// (worker/worker_process.cpp over ZeroMQ, simulation/sim_worker.cpp over the simulated network).
+
+// ---- What happens to it ---------------------------------------------------------------------------------------------------------
+
+struct Tick {};
+
+// The disk store looked at a plan's tensors. missing[i] is resumed at panel `first_panel` of `num_panels`.
+struct MissingTensor {
+  TensorRef tensor;
+  std::uint32_t first_panel = 0;
+  std::uint32_t num_panels = 0;
+  std::uint64_t panel_stored_bytes = 0;
+};
+struct StoreChecked {
+  Epoch epoch{};
+  std::uint64_t bytes_total = 0;
+  std::uint64_t bytes_present = 0;
+  std::vector<MissingTensor> missing;
+};
+// One ShardData is on disk (repacked). `complete`: the tensor is verified and in its place.
+struct ShardWritten {
+  Sha256 tensor{};
+  std::uint32_t first_panel = 0;
+  std::uint32_t num_panels = 0;
+  std::uint64_t stored_bytes = 0;
+  bool complete = false;
+};
+struct StoreFailed {
+  Sha256 tensor{};
+  std::string reason;
+  bool restart = false;  // what was fetched is worthless (wrong hash): fetch the tensor again from panel 0
+};
+
+// The compute thread opened the plan's stages (or could not), or finished a step.
+struct StagesOpened {
+  Epoch epoch{};
+  std::uint64_t scratch_bytes = 0;
+  std::uint64_t kv_bytes = 0;
+  std::optional<Error> error;
+};
+struct StepDone {
+  Epoch epoch{};
+  std::uint32_t stage = 0;
+  std::vector<RowGroup> groups;
+  std::variant<StepFrame, CandidatesFrame> output;   // StepFrame: for stage + 1
+  SharedBuffer rows;                                 // the output's payload, for repeats
+  double seconds = 0;
+  std::optional<Error> error;
+};
+struct ProfileDone {
+  ProfileReport report;
+};
+
+// What the process measures of itself, for beats.
+struct SelfMeasured {
+  std::uint64_t resident_bytes = 0;
+  std::uint64_t finished_work = 0;
+  std::vector<std::uint32_t> free_kv_blocks;
+};
+
+using WorkerEvent = std::variant<NetworkEvent, Tick, StoreChecked, ShardWritten, StoreFailed, StagesOpened, StepDone, ProfileDone, SelfMeasured>;
+
+// ---- What it wants done ---------------------------------------------------------------------------------------------------------
+
+// Which of these tensors are on disk? Answered by StoreChecked. Also ends writing for an earlier plan.
+struct CheckStore {
+  Epoch epoch{};
+  std::vector<TensorRef> tensors;
+};
+struct WriteShard {
+  TensorRef tensor;
+  ShardData data;
+};
+// Close the stages of the earlier plan, open this one's. Steps of its epoch queue behind it.
+struct OpenStages {
+  PlanMessage plan;      // peers and endpoints aside, all that the stages need
+  DeviceId self{};
+};
+struct RunStep {
+  StepFrame frame;
+};
+struct MeasureProfile {
+  ProfileRequest request;
+};
+struct Exit {
+  int status = 0;
+  std::string reason;
+};
+
+using WorkerCommand = std::variant<SendMessage, AdmitPeer, RevokePeer, ConnectPeer, DisconnectPeer, CheckStore, WriteShard, OpenStages, RunStep, MeasureProfile, Exit>;
+
+// ---- State ----------------------------------------------------------------------------------------------------------------------
+
+struct WorkerSettings {
+  Hello hello;                 // what it says of itself; epoch is filled in
+  DeviceId device{};           // from the join reply
+};
+
+// A plan on its way to being runnable: the tensors it lacks are asked for in order, a few requests ahead of what is written.
+struct PlanProgress {
+  PlanMessage plan;
+  ModelConfig config;
+  bool ready = false;
+  std::uint64_t bytes_total = 0;
+  std::uint64_t bytes_present = 0;
+  std::uint64_t bytes_received = 0;
+  std::vector<MissingTensor> missing;
+  std::size_t num_complete = 0;          // of missing
+  std::size_t asking = 0;                // index into missing
+  std::uint32_t next_panel = 0;          // of missing[asking]
+  std::uint32_t in_flight = 0;           // asked, not yet written
+  Time reported_at{};
+  Time progressed_at{};
+};
+
+// The plan that counts.
+struct ActivePlan {
+  PlanMessage plan;
+  ModelConfig config;
+  StageStatus loaded;                    // what making it ready took
+};
+
+struct WorkerState {
+  WorkerSettings settings;
+  bool connected = false;                // control lane is up
+  bool welcomed = false;
+  std::optional<PlanProgress> pending;
+  std::optional<ActivePlan> active;
+  std::map<std::uint32_t, StepWindow> windows;  // per stage held
+  SentLog log;
+  LinkProbe probe;
+  Time probe_not_before{};
+  std::map<DeviceId, PeerAddress> peers;  // connected for activations
+  std::uint64_t busy = 0;
+  Beat totals;                           // counters of the next beat
+  Time beat_at{};
+};
+
+WorkerState make_worker_state(WorkerSettings settings, Time now);
+
+// Appends commands. Time only moves forward.
+void on_event(WorkerState& state, WorkerEvent event, Time now, std::vector<WorkerCommand>& commands);
+
+}  // namespace shoal
