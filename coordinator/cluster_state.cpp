@@ -8,7 +8,8 @@ namespace {
 
 void on_received(ClusterState& state, Received received, Time now, ClusterCommands& commands) {
   const DeviceId from = received.from;
-  if (!state.members.contains(from)) return;
+  const auto sender = state.members.find(from);
+  if (sender == state.members.end() || sender->second.revoked) return;
   std::visit(
       [&]<typename M>(M& message) {
         const bool is_control = received.lane == Lane::Control;
@@ -16,7 +17,7 @@ void on_received(ClusterState& state, Received received, Time now, ClusterComman
         if constexpr (std::is_same_v<M, Hello>) {
           if (is_control) on_hello(state, from, std::move(message), now, commands);
         } else if constexpr (std::is_same_v<M, Beat>) {
-          if (is_control) on_beat(state, from, std::move(message), now);
+          if (is_control) on_beat(state, from, std::move(message), now, commands);
         } else if constexpr (std::is_same_v<M, StageStatus>) {
           if (is_control) on_stage_status(state, from, message, now, commands);
         } else if constexpr (std::is_same_v<M, ProfileReport>) {
@@ -26,9 +27,9 @@ void on_received(ClusterState& state, Received received, Time now, ClusterComman
         } else if constexpr (std::is_same_v<M, StepRefused>) {
           if (is_control) on_step_refused(state, from, message, now, commands);
         } else if constexpr (std::is_same_v<M, PeerUnreachable>) {
-          log_info("peer_unreachable", {{"device", message.device}, {"says", from}});
+          if (is_control) on_peer_unreachable(state, from, message);
         } else if constexpr (std::is_same_v<M, CandidatesFrame>) {
-          if (is_data) on_candidates(state, from, std::move(message), now);
+          if (is_data) on_candidates(state, from, std::move(message), now, commands);
         } else if constexpr (std::is_same_v<M, Ping>) {
           if (is_data) commands.push_back(SendMessage{from, Lane::Data, Pong{.nonce = message.nonce}});
         } else if constexpr (std::is_same_v<M, Pong>) {
@@ -53,6 +54,7 @@ void on_network(ClusterState& state, NetworkEvent event, Time now, ClusterComman
 void on_tick(ClusterState& state, Time now, ClusterCommands& commands) {
   if (state.started_at == Time{}) state.started_at = now;
   watch_members(state, now, commands);
+  watch_pending(state, now, commands);
   measure(state, now, commands);
   consider_plan(state, now, commands);
 }

@@ -41,7 +41,7 @@ struct ClusterSettings {
   std::uint32_t min_stages = 1;          // binds plans made by choice, never a repair
   std::uint32_t expect_devices = 0;      // wait this long list of devices before the first plan (for `expect_patience`)
   Duration expect_patience = std::chrono::seconds(30);
-  Objective objective = Objective::Latency;
+  Objective objective = Objective::Balanced;
   std::uint32_t max_context = 2048;
   std::uint32_t kv_positions = 8192;     // KV over all sequences; less where memory is short, never below one full context
   std::uint32_t max_sequences = 64;
@@ -87,8 +87,17 @@ struct RememberProfile {
   std::uint32_t num_threads = 0;
   ProfileReport report;
 };
+// Which device held what under the last plan made by choice: devices still have these layers on disk.
+struct RememberPlan {
+  struct Stage {
+    std::string public_key;
+    Range units;
+  };
+  Sha256 model{};
+  std::vector<Stage> stages;
+};
 using ClusterCommand = std::variant<SendMessage, AdmitPeer, RevokePeer, ConnectPeer, DisconnectPeer, AnswerJoin, DeliverEvent,
-                                    RememberDevice, RememberProfile>;
+                                    RememberDevice, RememberProfile, RememberPlan>;
 
 // ---- State ----------------------------------------------------------------------------------------------------------------------
 
@@ -98,17 +107,24 @@ struct Member {
   std::string public_key;
   bool revoked = false;
   bool online = false;                   // its Hello was accepted and it was not lost since
+  bool may_return = false;               // lost by its silence, not by death: its next beat brings it back
   std::string excluded;                  // why no stage may run there; empty if it may
   Hello hello;
+  std::vector<std::uint64_t> replaced;   // instances whose place a newer process took
   Beat beat;
   SilenceDetector silence;
   Time working_at{};                     // when its compute pool was last seen to move, or had nothing to do
   std::optional<StageStatus> status;     // of the newest plan it spoke of
+  Time load_heard_at{};                  // while it loads the plan in preparation: last status, last progress, last time it was told
+  Time load_moved_at{};
+  Time load_told_at{};
   std::optional<ProfileReport> profile;
+  std::uint32_t profile_attempts = 0;    // without a complete answer
   std::vector<RememberProfile> known_profiles;  // from earlier runs
   std::map<DeviceId, LinkMeasurement> links;    // from it; kHub included
   std::optional<LinkMeasurement> from_hub;
   bool links_measured = false;
+  Time links_again_at{};                 // after a round that did not reach it
   std::uint32_t failures = 0;            // stages that could not load or open
   Time retry_at{};                       // after a failure: not planned before
   // Measured while it serves, moving averages.
@@ -150,6 +166,9 @@ struct ClusterState {
   std::optional<PlanVersion> active;     // the plan that serves, or served until a device was lost
   bool active_is_whole = false;
   std::optional<PlanVersion> pending;
+  std::string recovering_why;            // what broke it
+  bool planning_failed = false;          // nothing to plan anew until the membership changes
+  std::optional<RememberPlan> familiar;  // the last plan made by choice, of an earlier run too
   bool lost_devices_before = false;      // min_stages binds less once devices were lost
   Time started_at{};
   Time membership_changed_at{};
@@ -159,12 +178,17 @@ struct ClusterState {
   std::optional<DeviceId> profiling;
   Time profiling_since{};
   LinkProbe probe;                       // hub's own
-  std::set<DeviceId> probing;            // reports awaited
+  bool probing_links = false;            // a round is under way
+  std::set<DeviceId> probing;            // whose reports it awaits
   Time probing_since{};
+  bool probe_judges = false;             // the round was asked for because steps get lost: who does not answer is cut off
+  bool probe_wanted = false;
+  Time probe_again_at{};                 // broken links are tried again
+  std::set<std::pair<DeviceId, DeviceId>> broken_links;  // coordinator/broken_links.h
 
   Scheduler scheduler;
   std::uint32_t fruitless_epochs = 0;    // restarts since a step last came back
-  std::map<SequenceId, std::uint32_t> corrupt_steps;
+  bool unproven = false;                 // no step came back since the plan began to serve, or since a doubt
 
   // Counters for /api/cluster.
   std::uint64_t epochs_restarted = 0;

@@ -37,6 +37,9 @@ class CoordinatorReactor {
     if (!devices) return fail(devices.error());
     const Result<std::vector<RememberProfile>> profiles = store_.profiles();
     if (!profiles) return fail(profiles.error());
+    Result<std::optional<RememberPlan>> plan = store_.plan();
+    if (!plan) return fail(plan.error());
+    state_.familiar = *std::move(plan);
     std::vector<ClusterCommand> commands;
     for (const RememberDevice& device : *devices) {
       std::vector<RememberProfile> own;
@@ -96,7 +99,7 @@ class CoordinatorReactor {
             door_.deliver(c.id, std::move(c.event));
           } else if constexpr (std::is_same_v<C, AnswerJoin>) {
             report(network_.reply_join(c.ticket, std::move(c.reply)));
-          } else if constexpr (std::is_same_v<C, RememberDevice> || std::is_same_v<C, RememberProfile>) {
+          } else if constexpr (std::is_same_v<C, RememberDevice> || std::is_same_v<C, RememberProfile> || std::is_same_v<C, RememberPlan>) {
             if (Status kept = store_.remember(c); !kept) log_error("not_remembered", {{"reason", kept.error().message()}});
           } else {
             report(perform(network_, c));

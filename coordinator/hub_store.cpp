@@ -33,6 +33,8 @@ constexpr char kSchema[] = R"(
     public_key TEXT NOT NULL, kernels TEXT NOT NULL, num_threads INTEGER NOT NULL, model BLOB NOT NULL,
     read_bytes_per_second REAL NOT NULL, units BLOB NOT NULL,
     PRIMARY KEY (public_key, kernels, num_threads, model)) STRICT;
+  CREATE TABLE IF NOT EXISTS plan (
+    stage INTEGER PRIMARY KEY, model BLOB NOT NULL, public_key TEXT NOT NULL, first_unit INTEGER NOT NULL, end_unit INTEGER NOT NULL) STRICT;
 )";
 
 // A prepared statement that finalises itself.
@@ -176,6 +178,35 @@ Status HubStore::remember(const RememberProfile& profile) {
   statement.bind(6, Bytes(encode_units(profile.report.units)));
   if (statement.step() != SQLITE_DONE) return state_->failure("writing");
   return {};
+}
+
+Status HubStore::remember(const RememberPlan& plan) {
+  if (Status begun = state_->run("BEGIN; DELETE FROM plan"); !begun) return begun;
+  std::int64_t stage = 0;
+  for (const RememberPlan::Stage& held : plan.stages) {
+    Statement statement(state_->db, "INSERT INTO plan VALUES (?, ?, ?, ?, ?)");
+    if (!statement.is_valid()) return state_->failure("writing");
+    statement.bind(1, stage++);
+    statement.bind(2, std::as_bytes(std::span(plan.model)));
+    statement.bind(3, held.public_key);
+    statement.bind(4, static_cast<std::int64_t>(held.units.begin));
+    statement.bind(5, static_cast<std::int64_t>(held.units.end));
+    if (statement.step() != SQLITE_DONE) return state_->failure("writing");
+  }
+  return state_->run("COMMIT");
+}
+
+Result<std::optional<RememberPlan>> HubStore::plan() {
+  Statement statement(state_->db, "SELECT model, public_key, first_unit, end_unit FROM plan ORDER BY stage");
+  if (!statement.is_valid()) return state_->failure("reading");
+  std::optional<RememberPlan> plan;
+  while (statement.step() == SQLITE_ROW) {
+    if (!plan) plan.emplace();
+    const Bytes model = statement.blob(0);
+    if (model.size() == plan->model.size()) std::memcpy(plan->model.data(), model.data(), model.size());
+    plan->stages.push_back({statement.text(1), {static_cast<std::uint32_t>(statement.integer(2)), static_cast<std::uint32_t>(statement.integer(3))}});
+  }
+  return plan;
 }
 
 }  // namespace shoal

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,7 +12,7 @@
 
 namespace shoal {
 
-// What the hub keeps over a restart, in SQLite: the devices it admitted, their measurements, and its term. Home of <sqlite3.h>. One thread.
+// What the hub keeps over a restart, in SQLite: the devices it admitted, their measurements, who held what, and its term. Home of <sqlite3.h>. One thread.
 class HubStore {
  public:
   // Creates what is missing. Corrupt or foreign files are errors that say what to do.
@@ -26,6 +27,8 @@ class HubStore {
   Result<std::vector<RememberProfile>> profiles();
   Status remember(const RememberDevice& device);
   Status remember(const RememberProfile& profile);
+  Status remember(const RememberPlan& plan);  // replaces the last
+  Result<std::optional<RememberPlan>> plan();
 
  private:
   struct State;

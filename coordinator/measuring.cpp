@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "coordinator/broken_links.h"
 #include "coordinator/cluster_parts.h"
 #include "coordinator/plan_builder.h"
 
@@ -8,35 +9,50 @@ namespace shoal {
 namespace {
 
 constexpr Duration kProfilePatience = std::chrono::seconds(60);
+constexpr std::uint32_t kMostProfileAttempts = 3;
 constexpr Duration kProbePatience = std::chrono::seconds(8);
+constexpr Duration kProbeAgain = std::chrono::seconds(30);  // what a round did not reach
 constexpr Duration kSettle = std::chrono::milliseconds(300);  // devices that come together are measured together
+
+// No complete answer: others have their turn first, and in the end the device does without stages.
+void give_up_profile(Member& member, const char* why) {
+  log_warn("profile_missing", {{"device", member.id}, {"why", why}, {"attempts", member.profile_attempts}});
+  if (member.profile_attempts >= kMostProfileAttempts) member.excluded = why;
+}
 
 // One device profiles at a time: workers on one machine would measure each other.
 void profile_next(ClusterState& state, Time now, ClusterCommands& commands) {
   if (state.profiling && now - state.profiling_since > kProfilePatience) {
-    Member& member = state.members.at(*state.profiling);
-    member.excluded = "it did not answer the request to measure itself";
-    log_warn("profile_missing", {{"device", member.id}});
+    give_up_profile(state.members.at(*state.profiling), "it did not answer the request to measure itself");
     state.profiling.reset();
   }
-  if (state.profiling || !state.probing.empty()) return;
+  if (state.profiling || state.probing_links) return;
+  Member* next = nullptr;
   for (auto& [id, member] : state.members) {
     if (!member.online || member.profile || !member.excluded.empty()) continue;
-    state.profiling = id;
-    state.profiling_since = now;
-    return send_control(id, profile_request(state.model), commands);
+    if (!next || member.profile_attempts < next->profile_attempts) next = &member;
   }
+  if (!next) return;
+  ++next->profile_attempts;
+  state.profiling = next->id;
+  state.profiling_since = now;
+  ask_for_profile(state, next->id, commands);
 }
 
-bool needs_links(const Member& member) {
-  return member.online && member.profile && member.excluded.empty() && !member.links_measured;
+bool takes_part(const Member& member) { return member.online && member.profile && member.excluded.empty(); }
+
+bool wants_probing(const ClusterState& state, Time now) {
+  if (state.probe_wanted || (!state.broken_links.empty() && now >= state.probe_again_at)) return true;
+  return std::ranges::any_of(state.members, [&](const auto& m) {
+    return takes_part(m.second) && !m.second.links_measured && now >= m.second.links_again_at;
+  });
 }
 
 void start_probing(ClusterState& state, Time now, ClusterCommands& commands) {
   std::vector<DeviceId> online;
   ProbeLinks probe;
   for (const auto& [id, member] : state.members) {
-    if (!member.online || !member.profile || !member.excluded.empty()) continue;
+    if (!takes_part(member)) continue;
     online.push_back(id);
     probe.peers.push_back({id, member.hello.inbox, member.public_key});
   }
@@ -46,17 +62,36 @@ void start_probing(ClusterState& state, Time now, ClusterCommands& commands) {
     send_control(id, std::move(mine), commands);
     state.probing.insert(id);
   }
+  state.probing_links = true;
+  state.probe_judges = std::exchange(state.probe_wanted, false);
   state.probing_since = now;
+  state.probe_again_at = now + kProbeAgain;
   state.probe.start(online, kHub);
 }
 
-void finish_probing(ClusterState& state) {
+// A measured link works. One without an answer is only poor (a large ping may be too slow for it), unless steps get lost.
+void judge_links(ClusterState& state, DeviceId from, const LinkReport& report) {
+  for (const LinkMeasurement& link : report.links) {
+    if (mark_working(state, from, link.to)) state.membership_changed = true;
+  }
+  if (!state.probe_judges) return;
+  const auto measured = [&](DeviceId to) {
+    return std::ranges::any_of(report.links, [&](const LinkMeasurement& link) { return link.to == to; });
+  };
+  if (from != kHub && !measured(kHub)) mark_broken(state, from, kHub);
+  for (const auto& [id, member] : state.members) {
+    if (id != from && takes_part(member) && member.links_measured && !measured(id)) mark_broken(state, from, id);
+  }
+}
+
+void finish_probing(ClusterState& state, Time now) {
   for (auto& [id, member] : state.members) {
-    if (member.online && member.profile && !member.links_measured && (member.from_hub || !member.links.empty())) {
-      member.links_measured = true;
-    }
+    if (!takes_part(member)) continue;
+    member.links_measured = member.links_measured || member.from_hub.has_value();
+    if (!member.links_measured) member.links_again_at = now + kProbeAgain;
   }
   state.probing.clear();
+  state.probing_links = false;
   state.membership_changed = true;
 }
 
@@ -69,6 +104,7 @@ void continue_hub_probe(ClusterState& state, Time now, ClusterCommands& commands
     for (const LinkMeasurement& link : report->links) {
       if (const auto member = state.members.find(link.to); member != state.members.end()) member->second.from_hub = link;
     }
+    judge_links(state, kHub, *report);
   }
 }
 
@@ -78,13 +114,17 @@ void measure(ClusterState& state, Time now, ClusterCommands& commands) {
   if (now - state.membership_changed_at < kSettle) return;
   profile_next(state, now, commands);
   if (state.profiling) return;
-  if (state.probing.empty() && !state.probe.running()) {
-    if (std::ranges::any_of(state.members, [](const auto& m) { return needs_links(m.second); })) start_probing(state, now, commands);
+  if (!state.probing_links) {
+    if (wants_probing(state, now)) start_probing(state, now, commands);
     return;
   }
   continue_hub_probe(state, now, commands);
   const bool all_done = state.probing.empty() && !state.probe.running();
-  if (all_done || now - state.probing_since > kProbePatience) finish_probing(state);
+  if (all_done || now - state.probing_since > kProbePatience) finish_probing(state, now);
+}
+
+void ask_for_profile(ClusterState& state, DeviceId device, ClusterCommands& commands) {
+  send_control(device, profile_request(state.model), commands);
 }
 
 void on_profile_report(ClusterState& state, DeviceId from, ProfileReport report, ClusterCommands& commands) {
@@ -96,11 +136,7 @@ void on_profile_report(ClusterState& state, DeviceId from, ProfileReport report,
   const bool complete = std::ranges::all_of(wanted, [&](std::uint32_t unit) {
     return std::ranges::any_of(report.units, [&](const LayerProfile& p) { return p.unit == unit && p.seconds_batch1 > 0; });
   });
-  if (!complete) {
-    member.excluded = "its measurements are incomplete";
-    log_warn("profile_incomplete", {{"device", from}});
-    return;
-  }
+  if (!complete) return give_up_profile(member, "its measurements are incomplete");
   RememberProfile remember{member.public_key, member.hello.kernels, member.hello.num_threads, report};
   std::erase_if(member.known_profiles, [&](const RememberProfile& known) { return known.report.model == report.model; });
   member.known_profiles.push_back(remember);
@@ -112,8 +148,9 @@ void on_profile_report(ClusterState& state, DeviceId from, ProfileReport report,
 void on_link_report(ClusterState& state, DeviceId from, const LinkReport& report) {
   const auto found = state.members.find(from);
   if (found == state.members.end()) return;
+  found->second.links.clear();
   for (const LinkMeasurement& link : report.links) found->second.links[link.to] = link;
-  state.probing.erase(from);
+  if (state.probing.erase(from) > 0) judge_links(state, from, report);
 }
 
 void on_hub_pong(ClusterState& state, DeviceId from, const Pong& pong, Time now, ClusterCommands& commands) {

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "coordinator/broken_links.h"
 #include "coordinator/cluster_parts.h"
 #include "kernels/kernel_table.h"
 #include "kernels/panels.h"
@@ -10,7 +11,9 @@ namespace shoal {
 namespace {
 
 constexpr Duration kStandstill = std::chrono::seconds(20);  // steps queued and no work finished
+constexpr Duration kRestAfterStandstill = std::chrono::seconds(60);
 constexpr double kAverageWeight = 0.2;
+constexpr std::size_t kReplacedKept = 16;
 
 Member* find_by_key(ClusterState& state, const std::string& public_key) {
   const auto found = std::ranges::find_if(state.members, [&](const auto& m) { return m.second.public_key == public_key; });
@@ -63,6 +66,40 @@ std::optional<ProfileReport> remembered_profile(const ClusterState& state, const
   return std::nullopt;
 }
 
+// Its worker is here, new or back: what was measured of its links is of another time.
+void bring_online(ClusterState& state, Member& member, Time now, ClusterCommands& commands) {
+  member.silence = {};
+  member.silence.heard(now);
+  member.online = true;
+  member.may_return = false;
+  member.excluded = exclusion_of(state, member.hello);
+  member.links_measured = false;
+  member.links_again_at = {};
+  member.links.clear();
+  member.from_hub.reset();
+  member.status.reset();
+  member.profile = remembered_profile(state, member);
+  member.profile_attempts = 0;
+  forget_broken_links_of(state, member.id);
+  state.membership_changed = true;
+  state.membership_changed_at = now;
+  commands.push_back(ConnectPeer{member.id, Lane::Data, member.hello.inbox, member.public_key});
+  log_info("device_joined", {{"device", member.id}, {"name", member.name}, {"inbox", member.hello.inbox},
+                             {"memory_bytes", member.hello.memory_bytes}, {"kernels", member.hello.kernels},
+                             {"excluded", member.excluded}});
+}
+
+// The same process found its way back: what was said to it meanwhile may be lost.
+void say_again(ClusterState& state, Member& member, ClusterCommands& commands) {
+  member.load_heard_at = member.load_told_at = {};
+  if (state.profiling == member.id) ask_for_profile(state, member.id, commands);
+}
+
+void remember_replaced(Member& member, std::uint64_t instance) {
+  if (member.replaced.size() >= kReplacedKept) member.replaced.erase(member.replaced.begin());
+  member.replaced.push_back(instance);
+}
+
 }  // namespace
 
 void on_join_request(ClusterState& state, const JoinReceived& join, ClusterCommands& commands) {
@@ -92,39 +129,30 @@ void on_hello(ClusterState& state, DeviceId from, Hello hello, Time now, Cluster
   const auto found = state.members.find(from);
   if (found == state.members.end()) return;
   Member& member = found->second;
-  if (std::string obstacle = hello_obstacle(hello); !obstacle.empty()) {
+  std::string obstacle = hello_obstacle(hello);
+  // Two processes with one key would push each other out for ever; the older one goes.
+  const bool was_replaced = std::ranges::find(member.replaced, hello.instance) != member.replaced.end();
+  if (was_replaced) obstacle = "a newer worker process with this device's key took its place";
+  if (!obstacle.empty()) {
     log_warn("worker_refused", {{"device", from}, {"reason", obstacle}});
     return send_control(from, Refused{std::move(obstacle)}, commands);
   }
-  const bool is_new_process = !member.online || member.hello.instance != hello.instance;
+  const bool is_new_process = member.hello.instance != hello.instance;
+  if (is_new_process && member.hello.instance != 0) remember_replaced(member, member.hello.instance);
   if (member.online && is_new_process) lose_device(state, from, "its worker was started again", now, commands);
   member.name = hello.name;
   member.hello = std::move(hello);
   member.silence.heard(now);
   send_control(from, Welcome{from, state.active ? state.active->epoch : Epoch{0}}, commands);
-  if (!is_new_process) return;  // the same process found its way back
-
-  member.silence = {};
-  member.silence.heard(now);
-  member.online = true;
-  member.excluded = exclusion_of(state, member.hello);
-  member.links_measured = false;
-  member.links.clear();
-  member.from_hub.reset();
-  member.status.reset();
-  member.profile = remembered_profile(state, member);
-  state.membership_changed = true;
-  state.membership_changed_at = now;
-  commands.push_back(ConnectPeer{from, Lane::Data, member.hello.inbox, member.public_key});
-  log_info("device_joined", {{"device", from}, {"name", member.name}, {"inbox", member.hello.inbox},
-                             {"memory_bytes", member.hello.memory_bytes}, {"kernels", member.hello.kernels},
-                             {"excluded", member.excluded}});
+  member.online ? say_again(state, member, commands) : bring_online(state, member, now, commands);
 }
 
-void on_beat(ClusterState& state, DeviceId from, Beat beat, Time now) {
+void on_beat(ClusterState& state, DeviceId from, Beat beat, Time now, ClusterCommands& commands) {
   const auto found = state.members.find(from);
-  if (found == state.members.end() || !found->second.online) return;
+  if (found == state.members.end()) return;
   Member& member = found->second;
+  if (!member.online && !member.may_return) return;
+  if (!member.online) bring_online(state, member, now, commands);
   member.silence.heard(now);
   const auto average = [](double& value, double sample) { value = value == 0 ? sample : value + kAverageWeight * (sample - value); };
   if (beat.decode_steps > 0) average(member.decode_seconds, beat.decode_seconds / beat.decode_steps);
@@ -136,9 +164,21 @@ void on_beat(ClusterState& state, DeviceId from, Beat beat, Time now) {
 
 void on_peer_down(ClusterState& state, const PeerDown& down, Time now, ClusterCommands& commands) {
   const auto found = state.members.find(down.device);
-  if (found == state.members.end() || !found->second.online) return;
+  if (found == state.members.end()) return;
+  if (!found->second.online) {
+    if (down.refused) found->second.may_return = false;
+    return;
+  }
   // Refused: nothing listens there any more, the process is dead. Otherwise the link may come back: its silence will tell.
-  if (down.refused) lose_device(state, down.device, "its process ended", now, commands);
+  if (down.refused) return lose_device(state, down.device, "its process ended", now, commands);
+  if (down.lane == Lane::Data) mark_broken(state, kHub, down.device);
+}
+
+void on_peer_unreachable(ClusterState& state, DeviceId from, const PeerUnreachable& unreachable) {
+  const auto found = state.members.find(unreachable.device);
+  const bool both_here = found != state.members.end() && found->second.online && state.members.at(from).online;
+  log_info("peer_unreachable", {{"device", unreachable.device}, {"says", from}});
+  if (both_here) mark_broken(state, from, unreachable.device);
 }
 
 void on_malformed(ClusterState& state, const Malformed& malformed, Time now, ClusterCommands& commands) {
@@ -153,30 +193,47 @@ void on_malformed(ClusterState& state, const Malformed& malformed, Time now, Clu
 }
 
 void watch_members(ClusterState& state, Time now, ClusterCommands& commands) {
-  std::vector<std::pair<DeviceId, const char*>> lost;
-  for (const auto& [id, member] : state.members) {
+  std::vector<DeviceId> silent;
+  std::vector<DeviceId> standing;
+  for (auto& [id, member] : state.members) {
+    if (member.retry_at != Time{} && now >= member.retry_at) {  // it may be planned again
+      member.retry_at = {};
+      state.membership_changed = true;
+    }
     if (!member.online) continue;
-    if (member.silence.is_suspect(now)) lost.emplace_back(id, "it fell silent");
-    else if (member.beat.busy > 0 && now - member.working_at > kStandstill) lost.emplace_back(id, "its compute stands still");
+    if (member.silence.is_suspect(now)) {
+      silent.push_back(id);
+    } else if (member.beat.busy > 0 && now - member.working_at > kStandstill) {
+      standing.push_back(id);
+    }
   }
-  for (const auto& [id, why] : lost) lose_device(state, id, why, now, commands);
+  for (const DeviceId id : silent) {
+    lose_device(state, id, "it fell silent", now, commands);
+    state.members.at(id).may_return = true;
+  }
+  for (const DeviceId id : standing) {
+    state.members.at(id).retry_at = now + kRestAfterStandstill;
+    lose_device(state, id, "its compute stands still", now, commands);
+    state.members.at(id).may_return = true;
+  }
 }
 
 void lose_device(ClusterState& state, DeviceId device, const std::string& why, Time now, ClusterCommands& commands) {
   Member& member = state.members.at(device);
+  member.may_return = false;
   if (!member.online) return;
   log_warn("device_lost", {{"device", device}, {"name", member.name}, {"why", why}});
   member.online = false;
   member.beat = {};
   member.working_at = {};
+  forget_broken_links_of(state, device);
   ++state.devices_lost;
   state.membership_changed = true;
   state.membership_changed_at = now;
   if (state.profiling == device) state.profiling.reset();
   state.probing.erase(device);
   commands.push_back(DisconnectPeer{device, Lane::Data});
-  const bool in_use = (state.active && state.active->uses(device)) || (state.pending && state.pending->uses(device));
-  if (in_use) recover(state, "lost " + member.name + ": " + why, now, commands);
+  plan_without(state, device, "lost " + member.name + ": " + why, now, commands);
 }
 
 }  // namespace shoal

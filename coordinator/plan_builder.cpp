@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "coordinator/broken_links.h"
 #include "model/stage_backend.h"
 
 namespace shoal {
@@ -16,6 +17,8 @@ constexpr double kJudgedContext = 512;           // positions at which stage tim
 
 // A link nobody could measure is planned as if it were poor, so that it is used only where nothing else serves.
 constexpr LinkProfile kUnmeasuredLink{.latency = 0.02, .bytes_per_second = 1e6};
+// So poor that any plan without it is better; one that has it is refused.
+constexpr LinkProfile kBrokenLink{.latency = 1e4, .bytes_per_second = 0.1};
 
 // What makes two units the same to a kernel: roles, types and shapes of their tensors, and the window.
 using Signature = std::vector<std::tuple<TensorRole, WeightType, std::uint64_t, std::uint64_t>>;
@@ -85,9 +88,15 @@ LinkProfile link_profile(const std::optional<LinkMeasurement>& measured) {
   return measured ? LinkProfile{measured->latency_seconds, measured->bytes_per_second} : kUnmeasuredLink;
 }
 
-std::optional<LinkMeasurement> link_between(const Member& from, DeviceId to) {
+LinkProfile link_from_hub(const ClusterState& state, const Member& to) {
+  return is_broken(state, kHub, to.id) ? kBrokenLink : link_profile(to.from_hub);
+}
+
+LinkProfile link_between(const ClusterState& state, const Member& from, DeviceId to) {
+  if (to == from.id) return {0, 1e12};
+  if (is_broken(state, from.id, to)) return kBrokenLink;
   const auto found = from.links.find(to);
-  return found == from.links.end() ? std::nullopt : std::optional(found->second);
+  return link_profile(found == from.links.end() ? std::nullopt : std::optional(found->second));
 }
 
 PlanProblem make_problem(const ClusterState& state, const std::vector<DeviceId>& devices, const KvBudget& kv) {
@@ -99,10 +108,10 @@ PlanProblem make_problem(const ClusterState& state, const std::vector<DeviceId>&
   for (const DeviceId id : devices) {
     const Member& member = state.members.at(id);
     problem.devices.push_back(device_profile(state, member, kinds));
-    problem.from_hub.push_back(link_profile(member.from_hub));
-    problem.to_hub.push_back(link_profile(link_between(member, kHub)));
+    problem.from_hub.push_back(link_from_hub(state, member));
+    problem.to_hub.push_back(link_between(state, member, kHub));
     std::vector<LinkProfile>& row = problem.links.emplace_back();
-    for (const DeviceId to : devices) row.push_back(to == id ? LinkProfile{0, 1e12} : link_profile(link_between(member, to)));
+    for (const DeviceId to : devices) row.push_back(link_between(state, member, to));
   }
   problem.input_bytes = kStepHeaderBytes;
   problem.result_bytes = kCandidateBytes;
@@ -166,7 +175,7 @@ KvBudget kv_budget_for(const ClusterState& state, std::uint32_t positions) {
   const std::uint32_t chunk = std::min(state.settings.scheduler.prefill_chunk, kMaxRowsPerStep);
   KvBudget budget;
   for (const KvKind& kind : kv_kinds(state.model.config)) {
-    const std::uint32_t one_context = kv_blocks_needed(kind, state.settings.max_context, chunk);
+    const std::uint32_t one_context = most_kv_blocks_until(kind, state.settings.max_context, chunk);
     const auto shared = static_cast<std::uint32_t>(positions / kKvBlockPositions);
     const std::uint32_t most = one_context * state.settings.max_sequences;  // a window bounds what sequences can use
     budget.blocks.push_back(std::max(one_context, std::min(shared, most)));
@@ -212,6 +221,18 @@ Result<PlanVersion> choose_repair(const ClusterState& state, const PlanVersion& 
   return version;
 }
 
+Result<Prediction> predict_today(const ClusterState& state, const PlanVersion& version) {
+  std::vector<DeviceId> used;
+  std::vector<PlannedStage> stages = version.plan.stages;
+  for (PlannedStage& stage : stages) {
+    const DeviceId device = version.devices[stage.device];
+    const auto known = std::ranges::find(used, device);
+    stage.device = static_cast<std::uint32_t>(known - used.begin());
+    if (known == used.end()) used.push_back(device);
+  }
+  return predict(make_problem(state, used, version.kv), stages);
+}
+
 PlanMessage plan_message_for(const ClusterState& state, const PlanVersion& version, DeviceId receiver) {
   PlanMessage message;
   message.epoch = version.epoch;
@@ -252,7 +273,8 @@ PipelineShape pipeline_shape(const ClusterState& state, const PlanVersion& versi
           .num_stages = static_cast<std::uint32_t>(version.plan.stages.size()),
           .max_rows = kMaxRowsPerStep,
           .max_sequences = state.settings.max_sequences,
-          .kv = version.kv};
+          .kv = version.kv,
+          .predicted_step_seconds = version.plan.prediction.seconds_per_token};
 }
 
 }  // namespace shoal

@@ -23,6 +23,9 @@ Result<PlanVersion> choose_repair(const ClusterState& state, const PlanVersion& 
 // Blocks per kind for `positions` positions over all sequences, at least one full context.
 KvBudget kv_budget_for(const ClusterState& state, std::uint32_t positions);
 
+// What the plan promises under today's measurements. Its devices are online.
+Result<Prediction> predict_today(const ClusterState& state, const PlanVersion& version);
+
 PlanMessage plan_message_for(const ClusterState& state, const PlanVersion& version, DeviceId receiver);
 
 // The steps' view of a plan.

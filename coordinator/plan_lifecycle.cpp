@@ -1,7 +1,9 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "coordinator/broken_links.h"
 #include "coordinator/cluster_parts.h"
+#include "coordinator/familiar_plan.h"
 #include "coordinator/plan_builder.h"
 
 namespace shoal {
@@ -11,9 +13,13 @@ constexpr Duration kSettle = std::chrono::milliseconds(300);
 constexpr Duration kImproveSettle = std::chrono::seconds(3);   // hysteresis: the membership has been quiet for this long
 constexpr double kWorthwhileGain = 0.15;
 constexpr Duration kRetryAfterFailure = std::chrono::seconds(10);
+constexpr Duration kNewcomerPatience = std::chrono::seconds(30);  // how long requests wait for a device that is being measured
+constexpr Duration kTellAgain = std::chrono::seconds(3);       // a loading worker says something twice a second
+constexpr Duration kLoadSilence = std::chrono::seconds(30);
+constexpr Duration kLoadStandstill = std::chrono::minutes(2);
 
 double objective_of(const ClusterState& state, const Prediction& prediction) {
-  return state.settings.objective == Objective::Latency ? prediction.seconds_per_token : prediction.bottleneck_seconds;
+  return state.settings.objective == Objective::Throughput ? prediction.bottleneck_seconds : prediction.seconds_per_token;
 }
 
 std::uint32_t distinct_devices(const Plan& plan) {
@@ -28,9 +34,10 @@ void prepare(ClusterState& state, PlanVersion version, std::string why, Time now
   version.why = std::move(why);
   version.made_at = now;
   version.awaited.clear();
-  for (const auto& [id, member] : state.members) {
+  for (auto& [id, member] : state.members) {
     if (!member.online) continue;
     if (version.uses(id)) version.awaited.insert(id);
+    member.load_heard_at = member.load_moved_at = member.load_told_at = now;
     send_control(id, plan_message_for(state, version, id), commands);
   }
   log_info("plan_made", {{"epoch", version.epoch}, {"why", version.why}, {"stages", version.plan.stages.size()},
@@ -44,6 +51,7 @@ void activate(ClusterState& state, Time now, ClusterCommands& commands) {
   state.active = std::move(state.pending);
   state.pending.reset();
   state.active_is_whole = true;
+  state.unproven = true;
   for (const auto& [id, member] : state.members) {
     if (member.online) send_control(id, Activate{state.active->epoch}, commands);
   }
@@ -52,6 +60,10 @@ void activate(ClusterState& state, Time now, ClusterCommands& commands) {
   if (state.recovering_since) state.last_recovery_seconds = seconds(now - *state.recovering_since);
   state.recovering_since.reset();
   log_info("plan_active", {{"epoch", state.active->epoch}, {"why", state.active->why}});
+  if (!state.active->is_repair) {
+    state.familiar = plan_to_remember(state, *state.active);
+    commands.push_back(*state.familiar);
+  }
   state.scheduler.start_epoch(pipeline_shape(state, *state.active));
 }
 
@@ -64,8 +76,19 @@ void give_up(ClusterState& state, Phase phase, const std::string& reason) {
   state.active.reset();
   state.active_is_whole = false;
   state.recovering_since.reset();
+  state.planning_failed = true;
   state.scheduler.stop_epoch();
   state.scheduler.fail_all({ErrorCode::OutOfMemory, reason, "insufficient_capacity"});
+}
+
+// The best plan that does without broken links. min_stages gives way where it stands between the devices and any service.
+Result<PlanVersion> choose_working_plan(const ClusterState& state, const std::vector<DeviceId>& devices, std::uint32_t min_stages) {
+  Result<PlanVersion> version = choose_plan(state, devices, min_stages);
+  const auto works = [&] { return version && broken_link_in(state, *version).empty(); };
+  const bool may_give_way = state.lost_devices_before || !state.broken_links.empty();
+  if (!works() && min_stages > 1 && may_give_way) version = choose_plan(state, devices, 1);
+  if (!version || works()) return version;
+  return fail(ErrorCode::Unavailable, broken_link_in(state, *version) + ", and no plan does without it");
 }
 
 void make_first_plan(ClusterState& state, const std::vector<DeviceId>& devices, Time now, ClusterCommands& commands) {
@@ -81,25 +104,49 @@ void make_first_plan(ClusterState& state, const std::vector<DeviceId>& devices, 
     }
     return;
   }
-  Result<PlanVersion> version = choose_plan(state, devices, std::min(state.settings.min_stages, count));
-  if (version) return prepare(state, *std::move(version), "first plan", now, commands);
+  Result<PlanVersion> version = choose_working_plan(state, devices, std::min(state.settings.min_stages, count));
+  if (version) return prepare(state, prefer_familiar(state, *std::move(version)), "first plan", now, commands);
   give_up(state, version.error().code() == ErrorCode::OutOfMemory ? Phase::InsufficientMemory : Phase::WaitingForDevices,
           version.error().message());
 }
 
+// Why `better` is worth an interruption; empty if it is not.
+std::string advantage(const ClusterState& state, const PlanVersion& better, std::uint32_t num_devices) {
+  const PlanVersion& active = *state.active;
+  if (distinct_devices(active.plan) < std::min(state.settings.min_stages, num_devices) &&
+      distinct_devices(better.plan) > distinct_devices(active.plan)) {
+    return "devices joined: back to min_stages";
+  }
+  if (better.kv_positions > active.kv_positions) return "room for more sequences after devices joined";
+  // Both judged by today's measurements: the active plan's own prediction may be of another day.
+  const Result<Prediction> today = predict_today(state, active);
+  const double now = objective_of(state, today ? *today : active.plan.prediction);
+  return objective_of(state, better.plan.prediction) < (1 - kWorthwhileGain) * now ? "a faster plan after devices joined" : "";
+}
+
 void look_for_better_plan(ClusterState& state, const std::vector<DeviceId>& devices, Time now, ClusterCommands& commands) {
+  state.membership_changed = false;
   if (devices.empty()) return;
   const auto count = static_cast<std::uint32_t>(devices.size());
-  Result<PlanVersion> better = choose_plan(state, devices, std::min(std::max(state.settings.min_stages, 1u), count));
-  state.membership_changed = false;
+  Result<PlanVersion> better = choose_working_plan(state, devices, std::min(std::max(state.settings.min_stages, 1u), count));
   if (!better) return;
-  const bool keeps_wish = distinct_devices(state.active->plan) >= std::min(state.settings.min_stages, count);
-  // Judged under today's measurements: the active plan's own prediction may be of other devices.
-  const double today = objective_of(state, state.active->plan.prediction);
-  const bool gains = objective_of(state, better->plan.prediction) < (1 - kWorthwhileGain) * today;
-  if (!keeps_wish || gains) {
-    prepare(state, *std::move(better), keeps_wish ? "a faster plan after devices joined" : "devices joined: back to min_stages", now, commands);
-  }
+  std::string why = advantage(state, *better, count);
+  if (!why.empty()) prepare(state, prefer_familiar(state, *std::move(better)), std::move(why), now, commands);
+}
+
+// Somebody is here who cannot be planned yet and soon can.
+bool waits_for_newcomer(const ClusterState& state, Time now) {
+  if (!state.recovering_since || now - *state.recovering_since > kNewcomerPatience) return false;
+  return std::ranges::any_of(state.members, [](const auto& m) {
+    const Member& member = m.second;
+    return member.online && member.excluded.empty() && (!member.profile || !member.links_measured) && member.retry_at == Time{};
+  });
+}
+
+// What serves goes on; another look follows.
+void drop_pending(ClusterState& state) {
+  state.pending.reset();
+  state.membership_changed = true;
 }
 
 void on_stage_failure(ClusterState& state, DeviceId from, const StageStatus& status, Time now, ClusterCommands& commands) {
@@ -107,6 +154,8 @@ void on_stage_failure(ClusterState& state, DeviceId from, const StageStatus& sta
   ++member.failures;
   member.retry_at = now + kRetryAfterFailure * std::min(member.failures, 6u);
   log_error("stage_failed", {{"device", from}, {"epoch", status.epoch}, {"reason", status.reason}});
+  const bool of_pending = state.pending && status.epoch == state.pending->epoch;
+  if (of_pending && (!state.active || state.active_is_whole)) return drop_pending(state);
   recover(state, member.name + " cannot run its stage: " + status.reason, now, commands);
 }
 
@@ -117,16 +166,23 @@ bool PlanVersion::uses(DeviceId device) const {
 }
 
 void consider_plan(ClusterState& state, Time now, ClusterCommands& commands) {
-  if (state.pending || state.profiling || !state.probing.empty()) return;
+  if (state.pending || state.profiling || state.probing_links) return;
   const Duration quiet = now - state.membership_changed_at;
   if (!state.active) {
-    if (quiet >= kSettle && (state.membership_changed || state.phase != Phase::InsufficientMemory)) {
-      state.membership_changed = false;
+    if (quiet >= kSettle && (state.membership_changed || !state.planning_failed)) {
+      state.membership_changed = state.planning_failed = false;
       make_first_plan(state, plannable_devices(state, now), now, commands);
     }
     return;
   }
-  if (state.active_is_whole && state.membership_changed && quiet >= kImproveSettle) {
+  if (!state.active_is_whole) {
+    if (state.membership_changed || !waits_for_newcomer(state, now)) {
+      state.membership_changed = false;
+      recover(state, state.recovering_why, now, commands);
+    }
+    return;
+  }
+  if (state.membership_changed && quiet >= kImproveSettle) {
     look_for_better_plan(state, plannable_devices(state, now), now, commands);
   }
 }
@@ -134,7 +190,11 @@ void consider_plan(ClusterState& state, Time now, ClusterCommands& commands) {
 void on_stage_status(ClusterState& state, DeviceId from, const StageStatus& status, Time now, ClusterCommands& commands) {
   const auto found = state.members.find(from);
   if (found == state.members.end() || !found->second.online) return;
-  found->second.status = status;
+  Member& member = found->second;
+  member.load_heard_at = now;
+  const bool moved = !member.status || member.status->epoch != status.epoch || member.status->bytes_present != status.bytes_present;
+  if (moved) member.load_moved_at = now;
+  member.status = status;
   const bool of_pending = state.pending && status.epoch == state.pending->epoch;
   const bool of_active = state.active && status.epoch == state.active->epoch;
   if (status.state == StageState::Failed && (of_pending || of_active)) return on_stage_failure(state, from, status, now, commands);
@@ -144,44 +204,71 @@ void on_stage_status(ClusterState& state, DeviceId from, const StageStatus& stat
   }
 }
 
+void watch_pending(ClusterState& state, Time now, ClusterCommands& commands) {
+  if (!state.pending) return;
+  for (const DeviceId id : std::set<DeviceId>(state.pending->awaited)) {
+    Member& member = state.members.at(id);
+    const bool is_silent = now - member.load_heard_at > kLoadSilence;
+    if (member.load_heard_at == Time{} || (now - member.load_heard_at > kTellAgain && now - member.load_told_at > kTellAgain)) {
+      if (member.load_heard_at == Time{}) member.load_heard_at = now;
+      member.load_told_at = now;
+      send_control(id, plan_message_for(state, *state.pending, id), commands);
+    } else if (is_silent || now - member.load_moved_at > kLoadStandstill) {
+      const char* why = is_silent ? "it says nothing about its layers" : "loading its layers stands still";
+      return on_stage_failure(state, id, {.epoch = state.pending->epoch, .state = StageState::Failed, .reason = why}, now, commands);
+    }
+  }
+}
+
+void plan_without(ClusterState& state, DeviceId device, const std::string& why, Time now, ClusterCommands& commands) {
+  const bool serves = state.active && state.active_is_whole;
+  const bool hits_pending = state.pending && state.pending->uses(device);
+  if (serves && state.active->uses(device)) return recover(state, why, now, commands);
+  if (!hits_pending) return;
+  if (serves) return drop_pending(state);
+  if (state.active) return recover(state, why, now, commands);
+  state.lost_devices_before = true;  // nothing served yet: begin again with who is left
+  drop_pending(state);
+}
+
+namespace {
+
+Result<PlanVersion> choose_recovery(const ClusterState& state, const std::vector<DeviceId>& available) {
+  if (available.empty()) return fail(ErrorCode::Unavailable, "no device is left");
+  Result<PlanVersion> repair = choose_repair(state, *state.active, available);
+  if (repair && broken_link_in(state, *repair).empty()) return repair;
+  return choose_working_plan(state, available, 1);
+}
+
+}  // namespace
+
 void recover(ClusterState& state, const std::string& why, Time now, ClusterCommands& commands) {
-  const bool broke_active = state.active.has_value();
-  const bool was_serving = broke_active && state.active_is_whole;
-  const auto available = plannable_devices(state, now);
-  const auto intact = [&](const PlanVersion& version) {
-    return std::ranges::all_of(version.plan.stages, [&](const PlannedStage& stage) {
-      return std::ranges::find(available, version.devices[stage.device]) != available.end();
-    });
-  };
-  if (broke_active && was_serving && intact(*state.active)) {
-    state.pending.reset();  // only a plan in preparation was hit: what serves goes on, another look follows
-    state.membership_changed = true;
-    return;
-  }
-  state.lost_devices_before = true;
-  if (!broke_active) {
-    state.pending.reset();  // nothing served yet: begin again with who is left
-    state.membership_changed = true;
-    return;
-  }
-  if (was_serving) {
+  if (std::exchange(state.active_is_whole, false)) {
     state.scheduler.stop_epoch();
     state.recovering_since = now;
   }
-  state.active_is_whole = false;
+  state.lost_devices_before = true;
   state.phase = Phase::Recovering;
-  state.detail = why;
+  state.detail = state.recovering_why = why;
   state.pending.reset();
-  if (available.empty()) return give_up(state, Phase::WaitingForDevices, why + "; no device is left");
-  Result<PlanVersion> repair = choose_repair(state, *state.active, available);
-  if (repair) return prepare(state, *std::move(repair), why, now, commands);
-  give_up(state, Phase::InsufficientMemory, why + "; the survivors cannot hold the model: " + repair.error().message());
+  Result<PlanVersion> plan = choose_recovery(state, plannable_devices(state, now));
+  if (plan) return prepare(state, *std::move(plan), why, now, commands);
+  if (waits_for_newcomer(state, now)) {
+    state.detail += "; waiting for a device that is being measured";
+    return;
+  }
+  const bool is_short = plan.error().code() == ErrorCode::OutOfMemory;
+  const char* lead = is_short ? "; the survivors cannot hold the model: " : "; no other plan can serve: ";
+  give_up(state, is_short ? Phase::InsufficientMemory : Phase::WaitingForDevices, why + lead + plan.error().message());
 }
 
 void restart_epoch(ClusterState& state, const std::string& why, Time now, ClusterCommands& commands) {
   if (!state.active || !state.active_is_whole) return;
   constexpr std::uint32_t kMostFruitless = 4;
+  constexpr std::uint32_t kFruitlessUntilProbed = 2;
   ++state.epochs_restarted;
+  state.membership_changed = state.membership_changed || state.pending;  // a plan in preparation is dropped: another look follows
+  if (state.fruitless_epochs + 1 >= kFruitlessUntilProbed) state.probe_wanted = true;
   if (++state.fruitless_epochs > kMostFruitless) {
     state.fruitless_epochs = 0;
     state.scheduler.fail_all({ErrorCode::Unavailable, "the pipeline makes no progress: " + why, "pipeline_stalled"});

@@ -5,6 +5,7 @@
 
 #include "coordinator/scheduler_sequence.h"
 #include "model/sampler.h"
+#include "transport/bounds.h"
 
 namespace shoal {
 
@@ -52,22 +53,54 @@ void Scheduler::start_epoch(const PipelineShape& shape) {
 
 // ---- Requests -------------------------------------------------------------------------------------------------------------------
 
-void Scheduler::submit(RequestId id, InferenceRequest request, Time now) {
-  const auto refuse = [&](ErrorCode code, std::string message, const char* api_code) {
-    ++counts_.failed;
-    events_.emplace_back(id, FailedEvent{code, std::move(message), api_code});
-  };
-  if (request.prompt.empty()) return refuse(ErrorCode::InvalidArgument, "the prompt has no tokens", "empty_prompt");
-  const std::uint32_t max_context = options_.max_context;
-  const std::uint64_t wanted = request.prompt.size() + std::max<std::uint64_t>(request.max_tokens, request.max_tokens > 0 ? 1 : 0);
-  if (request.prompt.size() > max_context || (request.max_tokens > 0 && request.prompt.size() >= max_context)) {
-    return refuse(ErrorCode::InvalidArgument,
-                  "the prompt has " + std::to_string(request.prompt.size()) + " tokens and asks for " +
-                      std::to_string(wanted - request.prompt.size()) + " more; the context holds " + std::to_string(max_context),
-                  "context_length_exceeded");
+namespace {
+
+FailedEvent refusal(ErrorCode code, std::string message, const char* api_code) { return {code, std::move(message), api_code}; }
+
+// What the wire would not carry or a worker could not use; empty if nothing. The door in front says it better: this one keeps a
+// pipeline that serves others from choking on it.
+std::string bad_values(const InferenceRequest& request, std::uint32_t vocab_size) {
+  const auto outside = [&](TokenId id) { return id < 0 || static_cast<std::uint32_t>(id) >= vocab_size; };
+  for (const TokenId id : request.prompt) {
+    if (outside(id)) return "token " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(vocab_size);
   }
-  if (sequences_.size() >= options_.max_queue) {
-    return refuse(ErrorCode::Unavailable, std::to_string(sequences_.size()) + " requests wait already: try again later", "queue_full");
+  for (const LogitBias& entry : request.sampling.logit_bias) {
+    if (outside(entry.id)) return "logit_bias names token " + std::to_string(entry.id) + ", which is outside the vocabulary";
+  }
+  StepFrame frame;
+  frame.groups = {RowGroup{.num_rows = 1}};
+  frame.ids = {0};
+  frame.opens = {SequenceOpen{.sequence = {}, .depth = 0, .params = request.sampling}};
+  const char* wrong = out_of_bounds(Message(std::move(frame)));
+  return wrong ? wrong : "";
+}
+
+}  // namespace
+
+// Why this request is not taken; nothing if it is.
+std::optional<FailedEvent> Scheduler::obstacle(const InferenceRequest& request) const {
+  const std::size_t size = request.prompt.size();
+  if (size == 0) return refusal(ErrorCode::InvalidArgument, "the prompt has no tokens", "empty_prompt");
+  const std::uint32_t max_context = options_.max_context;
+  if (size > max_context || (request.max_tokens > 0 && size == max_context)) {
+    return refusal(ErrorCode::InvalidArgument,
+                   "the prompt has " + std::to_string(size) + " tokens and asks for " + std::to_string(request.max_tokens) +
+                       " more; the context holds " + std::to_string(max_context),
+                   "context_length_exceeded");
+  }
+  if (std::string bad = bad_values(request, config_.vocab_size); !bad.empty()) {
+    return refusal(ErrorCode::InvalidArgument, std::move(bad), "invalid_value");
+  }
+  const auto waiting = std::ranges::count_if(sequences_, [](const auto& s) { return s.second->state == Sequence::State::Waiting; });
+  if (waiting < static_cast<std::ptrdiff_t>(options_.max_queue)) return std::nullopt;
+  return refusal(ErrorCode::Unavailable, std::to_string(waiting) + " requests wait already: try again later", "queue_full");
+}
+
+void Scheduler::submit(RequestId id, InferenceRequest request, Time now) {
+  if (std::optional<FailedEvent> refused = obstacle(request)) {
+    ++counts_.failed;
+    events_.emplace_back(id, *std::move(refused));
+    return;
   }
   request.sampling.answer_begin = static_cast<std::uint32_t>(request.prompt.size());
   last_sequence_ = next(last_sequence_);
@@ -86,19 +119,28 @@ void Scheduler::cancel(RequestId id) {
 }
 
 void Scheduler::fail_all(const FailedEvent& reason) {
-  while (!sequences_.empty()) {
-    emit(*sequences_.begin()->second, reason);
-    ++counts_.failed;
-    end(*sequences_.begin()->second);
-  }
+  while (!sequences_.empty()) fail_sequence(*sequences_.begin()->second, reason);
 }
 
-void Scheduler::fail_sequence(SequenceId id, const FailedEvent& reason) {
-  Sequence* sequence = find(id);
-  if (!sequence) return;
-  emit(*sequence, reason);
+void Scheduler::fail_sequence(Sequence& sequence, const FailedEvent& reason) {
+  emit(sequence, reason);
   ++counts_.failed;
-  end(*sequence);
+  end(sequence);
+}
+
+void Scheduler::blame(SequenceId id, StepNumber step, const FailedEvent& reason) {
+  constexpr std::uint32_t kMostRefusals = 2;  // bits do not change from try to try; one more for what is not arithmetic
+  const auto names_it = [&](const RowGroup& group) { return group.sequence == id && group.step == step; };
+  const auto refused = std::ranges::find_if(in_flight_, [&](const InFlight& s) { return std::ranges::any_of(s.frame.groups, names_it); });
+  if (refused == in_flight_.end()) return;
+  std::vector<RowGroup> with_rows;
+  std::ranges::copy_if(refused->frame.groups, std::back_inserter(with_rows), [](const RowGroup& g) { return g.num_rows > 0; });
+  for (const RowGroup& group : with_rows) {
+    Sequence* sequence = find(group.sequence);
+    if (!sequence) continue;
+    sequence->alone_until = std::max(sequence->alone_until, group.first_position + group.num_rows);
+    if (with_rows.size() == 1 && ++sequence->refusals >= kMostRefusals) fail_sequence(*sequence, reason);
+  }
 }
 
 // Frees what the pipeline holds of it and forgets it.
@@ -114,7 +156,7 @@ namespace {
 
 std::vector<std::uint32_t> blocks_for(const std::vector<KvKind>& kinds, std::uint32_t length, std::uint32_t chunk) {
   std::vector<std::uint32_t> blocks;
-  for (const KvKind& kind : kinds) blocks.push_back(kv_blocks_needed(kind, length, chunk));
+  for (const KvKind& kind : kinds) blocks.push_back(most_kv_blocks_until(kind, length, chunk));
   return blocks;
 }
 

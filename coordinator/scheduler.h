@@ -36,6 +36,7 @@ struct PipelineShape {
   std::uint32_t max_rows = 0;
   std::uint32_t max_sequences = 0;
   KvBudget kv;
+  double predicted_step_seconds = 0;  // one row's round, until steps were measured; 0: unknown
 };
 
 // Many requests at once over one pipeline: admits a request when its KV blocks are free, cuts prompts into chunks, lets rows of
@@ -61,14 +62,19 @@ class Scheduler {
 
   // The next micro-batch for stage 0, if one is due. Call until it is empty.
   std::optional<StepFrame> next_step(Time now);
-  // Judges a step's answer. InvalidArgument: it answers nothing in flight (late, doubled): ignore it.
+  // Judges a step's answer. Errors: StaleEpoch; InvalidArgument: it answers nothing in flight (late, doubled): ignore it;
+  // Corrupt: it does not answer what was asked, and the step stays in flight.
   Status on_candidates(CandidatesFrame frame, Time now);
   // Steps unanswered past their deadline, to be sent again as they were. Their deadline doubles.
   std::vector<StepFrame> take_overdue(Time now);
+  // A stage misses a step (a connection broke under it): everything unanswered, in order, to be sent again as it was. Empty while the
+  // last such repeat is still on its way.
+  std::vector<StepFrame> take_unanswered(Time now);
   // How often the step that waits longest was repeated: the cluster gives up on the epoch at some point.
   std::uint32_t most_repeats() const;
-  // A sequence whose own step cannot be computed (non-finite activations): it ends with an error, the others go on.
-  void fail_sequence(SequenceId sequence, const FailedEvent& reason);
+  // A stage could not compute this step. If several sequences shared it, the one to blame is not known: from now on each of them goes alone
+  // past these positions, so that a next refusal names it. A sequence refused alone twice ends with the reason; the others go on.
+  void blame(SequenceId sequence, StepNumber step, const FailedEvent& reason);
 
   Events take_events() { return std::exchange(events_, {}); }
 
@@ -97,6 +103,7 @@ class Scheduler {
   };
 
   // Admission.
+  std::optional<FailedEvent> obstacle(const InferenceRequest& request) const;
   void admit_waiting();
   bool grow(Sequence& sequence);
   void park(Sequence& sequence);
@@ -105,19 +112,27 @@ class Scheduler {
   void release(Sequence& sequence);
 
   // Building a step.
+  std::uint32_t num_decoding() const;
   std::uint32_t decode_share() const;
+  Sequence* next_suspect();
+  void add_suspect(StepFrame& frame, Sequence& sequence);
+  bool may_join(const Sequence& sequence, const StepFrame& frame) const;
+  std::uint32_t candidate_room(const StepFrame& frame) const;
   void add_closes(StepFrame& frame);
   void add_decodes(StepFrame& frame);
   void add_prefills(StepFrame& frame, bool beside_decode);
   void add_group(StepFrame& frame, Sequence& sequence, std::uint32_t rows);
-  std::uint32_t rows_of_next_group(const Sequence& sequence, std::uint32_t budget) const;
+  std::uint32_t rows_of_next_group(const Sequence& sequence, std::uint32_t budget, std::uint32_t room) const;
   Duration patience_for(const StepFrame& frame) const;
+  static StepFrame repeat(InFlight& step, Time now);
 
   // Judging an answer.
+  Status check_answer(const InFlight& step, const CandidatesFrame& frame) const;
   void judge_row(CandidateRow row, Time now);
   void report_prompt_row(Sequence& sequence, const CandidateRow& row);
   void choose(Sequence& sequence, const CandidateRow& row, Time now);
   void finish(Sequence& sequence, FinishReason reason, Time now);
+  void fail_sequence(Sequence& sequence, const FailedEvent& reason);
   void end(Sequence& sequence);
   void emit(const Sequence& sequence, InferenceEvent event);
   Sequence* find(SequenceId id);
@@ -138,6 +153,7 @@ class Scheduler {
   };
   std::vector<Close> closes_;
   std::deque<InFlight> in_flight_;
+  Time repeated_all_at_{};
   SequenceId last_sequence_{0};
   SequenceId last_decoded_{0};         // decode turns go round
   Events events_;

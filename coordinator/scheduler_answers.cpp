@@ -20,6 +20,7 @@ Status Scheduler::on_candidates(CandidatesFrame frame, Time now) {
   if (!shape_ || frame.epoch != shape_->epoch) return fail(ErrorCode::StaleEpoch, "candidates of another epoch");
   const auto step = std::ranges::find_if(in_flight_, [&](const InFlight& s) { return s.frame.groups == frame.groups; });
   if (step == in_flight_.end()) return fail(ErrorCode::InvalidArgument, "candidates for a step that is not in flight");
+  if (Status answers = check_answer(*step, frame); !answers) return answers;
   const double took = seconds(now - step->sent_at);
   if (step->is_decode) {
     average_in(counts_.step_seconds, took);
@@ -40,6 +41,24 @@ Status Scheduler::on_candidates(CandidatesFrame frame, Time now) {
       emit(*sequence, ProgressEvent{ProgressEvent::Kind::Prefill, done, sequence->prompt_size});
     }
   }
+  return {};
+}
+
+// The rows that were asked for, in order, each whole. They come from another device and index our tables.
+Status Scheduler::check_answer(const InFlight& step, const CandidatesFrame& frame) const {
+  auto row = frame.rows.begin();
+  for (const RowGroup& group : step.frame.groups) {
+    const std::uint32_t end = group.first_position + group.num_rows;
+    for (std::uint32_t position = end - group.num_wanted(); position < end; ++position, ++row) {
+      const bool is_it = row != frame.rows.end() && row->sequence == group.sequence && row->step == group.step && row->position == position;
+      if (!is_it) return fail(ErrorCode::Corrupt, "the candidates are not of the rows that were asked for");
+      const Result<CandidateRow> whole = merge_candidates({&*row, 1}, config_.vocab_size);
+      if (!whole) return fail(whole.error());
+      const bool lacks_digest = (group.flags & kWantsDigest) != 0 && row->digests.empty();
+      if (lacks_digest) return fail(ErrorCode::Corrupt, "candidates without the digest that was asked for");
+    }
+  }
+  if (row != frame.rows.end()) return fail(ErrorCode::Corrupt, "more candidates than rows were asked for");
   return {};
 }
 
@@ -67,6 +86,9 @@ void Scheduler::report_prompt_row(Sequence& sequence, const CandidateRow& row) {
 
 void Scheduler::choose(Sequence& sequence, const CandidateRow& row, Time now) {
   const std::optional<Choice> choice = choose_token(row, sequence.request.sampling, config_.vocab_size);
+  if (!choice && sequence.depth >= config_.vocab_size) {
+    return fail_sequence(sequence, {ErrorCode::Internal, "the model's answer holds no token to choose", "no_candidates"});
+  }
   if (!choice) {
     // The cut lies in the tail that was not returned: judge the same position again, deeper.
     sequence.depth = std::min(config_.vocab_size, std::max(sequence.depth, 64u) * 8);

@@ -28,7 +28,9 @@ struct Scheduler::Sequence {
   bool known_to_pipeline = false;    // some step of it was sent under this epoch
   bool announce = true;              // the next group carries the sampling parameters
   bool awaits_choice = false;        // its last position is sent and not judged
-  std::uint32_t depth = 1;
+  std::uint32_t depth = 1;           // how many candidates a row brings back
+  std::uint32_t alone_until = 0;     // positions before it are sent in steps of their own: one of them could not be computed
+  std::uint32_t refusals = 0;        // of steps it had for itself
   std::vector<std::uint32_t> kv_held;
 
   AnswerText text;
@@ -41,6 +43,10 @@ struct Scheduler::Sequence {
   std::uint32_t answered() const { return size() - prompt_size; }
   bool wants_prompt_rows() const { return request.echo_logprobs || request.digest; }
   bool decodes() const { return size() > prompt_size && sent + 1 >= size(); }
+  bool is_due() const { return state == State::Running && sent < size(); }
+  bool is_suspect() const { return sent < alone_until; }
+  // Candidates that one wanted row brings back at most.
+  std::uint32_t candidates_per_row() const { return depth + request.sampling.top_logprobs + 1; }
 };
 
 }  // namespace shoal

@@ -9,7 +9,9 @@ namespace {
 
 constexpr Duration kLeastPatience = std::chrono::seconds(2);
 constexpr double kPatienceFactor = 8;
-constexpr std::size_t kMaxOpensPerStep = 16;  // their frame is bounded (kMaxOpensBytes), logit biases included
+constexpr Duration kRepeatAllPause = std::chrono::milliseconds(200);
+constexpr std::size_t kMostOpens = 16;  // their frame is bounded (kMaxOpensBytes), logit biases included
+constexpr std::uint32_t kMostCandidates = 1 << 20;  // of a step's answer: 16 bytes each, half of kMaxPayloadBytes
 
 std::uint32_t rows_in(const StepFrame& frame) { return static_cast<std::uint32_t>(frame.ids.size()); }
 
@@ -22,9 +24,14 @@ std::optional<StepFrame> Scheduler::next_step(Time now) {
   frame.pipeline = shape_->pipeline;
   add_closes(frame);
   admit_waiting();
-  add_decodes(frame);
-  const std::uint32_t decode_rows = rows_in(frame);
-  add_prefills(frame, decode_rows > 0);
+  std::uint32_t decode_rows = 0;
+  if (Sequence* suspect = next_suspect()) {
+    add_suspect(frame, *suspect);
+  } else {
+    add_decodes(frame);
+    decode_rows = rows_in(frame);
+    add_prefills(frame, num_decoding() > 0);
+  }
   if (frame.groups.empty()) return std::nullopt;
 
   InFlight step;
@@ -45,17 +52,48 @@ std::optional<StepFrame> Scheduler::next_step(Time now) {
 Duration Scheduler::patience_for(const StepFrame& frame) const {
   double rows = rows_in(frame);
   for (const InFlight& step : in_flight_) rows += rows_in(step.frame);
-  const double expected = counts_.step_seconds + rows * std::max(seconds_per_row_, counts_.step_seconds / 8);
+  const double one_row = counts_.step_seconds > 0 ? counts_.step_seconds : shape_->predicted_step_seconds;
+  const double expected = one_row + rows * std::max(seconds_per_row_, one_row / 8);
   return kLeastPatience + from_seconds(kPatienceFactor * expected);
+}
+
+std::uint32_t Scheduler::num_decoding() const {
+  return static_cast<std::uint32_t>(std::ranges::count_if(sequences_, [](const auto& s) {
+    return s.second->state == Sequence::State::Running && s.second->decodes();
+  }));
 }
 
 // Decoding sequences are shared out over the steps that the pipeline holds at once.
 std::uint32_t Scheduler::decode_share() const {
-  const auto decoding = static_cast<std::uint32_t>(std::ranges::count_if(sequences_, [](const auto& s) {
-    return s.second->state == Sequence::State::Running && s.second->decodes();
-  }));
-  const std::uint32_t share = (decoding + shape_->num_stages - 1) / shape_->num_stages;
+  const std::uint32_t share = (num_decoding() + shape_->num_stages - 1) / shape_->num_stages;
   return std::clamp(share, 1u, kMaxGroupsPerStep / 2);
+}
+
+// How many more candidates the step's answer may bring back.
+std::uint32_t Scheduler::candidate_room(const StepFrame& frame) const {
+  std::uint64_t taken = 0;
+  for (const RowGroup& group : frame.groups) {
+    const auto sequence = sequences_.find(group.sequence);
+    if (sequence != sequences_.end()) taken += std::uint64_t{group.num_wanted()} * sequence->second->candidates_per_row();
+  }
+  return kMostCandidates - static_cast<std::uint32_t>(std::min<std::uint64_t>(taken, kMostCandidates));
+}
+
+bool Scheduler::may_join(const Sequence& sequence, const StepFrame& frame) const {
+  if (!sequence.is_due() || sequence.is_suspect() || close_is_pending(sequence.id)) return false;
+  return candidate_room(frame) >= std::min(sequence.candidates_per_row(), kMostCandidates);
+}
+
+Scheduler::Sequence* Scheduler::next_suspect() {
+  for (auto& [id, sequence] : sequences_) {
+    if (sequence->is_due() && sequence->is_suspect() && !close_is_pending(id)) return sequence.get();
+  }
+  return nullptr;
+}
+
+void Scheduler::add_suspect(StepFrame& frame, Sequence& sequence) {
+  if (frame.groups.size() >= kMaxGroupsPerStep || !make_room_for(sequence, frame)) return;
+  add_group(frame, sequence, rows_of_next_group(sequence, std::min(options_.prefill_chunk, shape_->max_rows), kMostCandidates));
 }
 
 // Every stage frees a frame's closed sequences before it runs the frame's rows, so their blocks serve this very step.
@@ -75,14 +113,13 @@ bool Scheduler::close_is_pending(SequenceId id) const {
 void Scheduler::add_decodes(StepFrame& frame) {
   std::vector<Sequence*> turns;
   for (auto& [id, sequence] : sequences_) {
-    const bool due = sequence->state == Sequence::State::Running && sequence->decodes() && sequence->sent < sequence->size();
-    if (due && !close_is_pending(id)) turns.push_back(sequence.get());
+    if (sequence->decodes() && may_join(*sequence, frame)) turns.push_back(sequence.get());
   }
   std::ranges::rotate(turns, std::ranges::find_if(turns, [&](const Sequence* s) { return raw(s->id) > raw(last_decoded_); }));
   std::uint32_t share = decode_share();
   for (Sequence* sequence : turns) {
-    if (share == 0 || frame.groups.size() >= kMaxGroupsPerStep || frame.opens.size() >= kMaxOpensPerStep) return;
-    if (sequence->state != Sequence::State::Running || !make_room_for(*sequence, frame)) continue;
+    if (share == 0 || frame.groups.size() >= kMaxGroupsPerStep || frame.opens.size() >= kMostOpens) return;
+    if (!may_join(*sequence, frame) || !make_room_for(*sequence, frame)) continue;
     add_group(frame, *sequence, 1);
     last_decoded_ = sequence->id;
     --share;
@@ -108,23 +145,23 @@ void Scheduler::add_prefills(StepFrame& frame, bool beside_decode) {
   const std::uint32_t chunk = beside_decode ? std::min(options_.busy_prefill_chunk, options_.prefill_chunk) : options_.prefill_chunk;
   std::uint32_t budget = std::min(chunk, shape_->max_rows - rows_in(frame));
   for (auto& [id, sequence] : sequences_) {
-    if (budget == 0 || frame.groups.size() >= kMaxGroupsPerStep || frame.opens.size() >= kMaxOpensPerStep) return;
-    if (sequence->state != Sequence::State::Running || sequence->decodes() || sequence->sent == sequence->size()) continue;
-    if (close_is_pending(id)) continue;
-    const std::uint32_t rows = rows_of_next_group(*sequence, budget);
+    if (budget == 0 || frame.groups.size() >= kMaxGroupsPerStep || frame.opens.size() >= kMostOpens) return;
+    if (sequence->decodes() || !may_join(*sequence, frame)) continue;
+    const std::uint32_t rows = rows_of_next_group(*sequence, budget, candidate_room(frame));
     add_group(frame, *sequence, rows);
     budget -= rows;
   }
 }
 
 // Rows that a replay only rebuilds and rows whose judgement is still owed do not share a group: one group has one set of flags.
-std::uint32_t Scheduler::rows_of_next_group(const Sequence& sequence, std::uint32_t budget) const {
+std::uint32_t Scheduler::rows_of_next_group(const Sequence& sequence, std::uint32_t budget, std::uint32_t room) const {
   std::uint32_t end = sequence.size();
   if (sequence.wants_prompt_rows()) {
     if (sequence.sent < sequence.rows_reported) {
       end = std::min(end, sequence.rows_reported);
     } else if (sequence.sent < sequence.prompt_size) {
       end = std::min(end, sequence.prompt_size);
+      budget = std::min(budget, std::max(1u, room / sequence.candidates_per_row()));
     }
   }
   return std::min(end - sequence.sent, budget);
@@ -156,18 +193,30 @@ void Scheduler::add_group(StepFrame& frame, Sequence& sequence, std::uint32_t ro
 std::vector<StepFrame> Scheduler::take_overdue(Time now) {
   std::vector<StepFrame> frames;
   for (InFlight& step : in_flight_) {
-    if (now < step.deadline) continue;
-    ++step.repeats;
-    step.patience *= 2;
-    step.deadline = now + step.patience;
-    StepFrame& frame = frames.emplace_back();
-    frame.epoch = step.frame.epoch;
-    frame.pipeline = step.frame.pipeline;
-    frame.groups = step.frame.groups;
-    frame.ids = step.frame.ids;
-    frame.opens = step.frame.opens;
+    if (now >= step.deadline) frames.push_back(repeat(step, now));
   }
   return frames;
+}
+
+std::vector<StepFrame> Scheduler::take_unanswered(Time now) {
+  std::vector<StepFrame> frames;
+  if (now - repeated_all_at_ < kRepeatAllPause) return frames;
+  repeated_all_at_ = now;
+  for (InFlight& step : in_flight_) frames.push_back(repeat(step, now));
+  return frames;
+}
+
+StepFrame Scheduler::repeat(InFlight& step, Time now) {
+  ++step.repeats;
+  step.patience *= 2;
+  step.deadline = now + step.patience;
+  StepFrame frame;
+  frame.epoch = step.frame.epoch;
+  frame.pipeline = step.frame.pipeline;
+  frame.groups = step.frame.groups;
+  frame.ids = step.frame.ids;
+  frame.opens = step.frame.opens;
+  return frame;
 }
 
 std::uint32_t Scheduler::most_repeats() const {

@@ -1,48 +1,72 @@
 #include "base/log.h"
+#include "coordinator/broken_links.h"
 #include "coordinator/cluster_parts.h"
 
 namespace shoal {
 namespace {
 
 constexpr std::uint32_t kMostRepeats = 3;
-constexpr std::uint32_t kMostCorruptSteps = 2;
 
 void deliver(ClusterState& state, ClusterCommands& commands) {
   for (auto& [request, event] : state.scheduler.take_events()) commands.push_back(DeliverEvent{request, std::move(event)});
+}
+
+void send_steps(const ClusterState& state, std::vector<StepFrame> frames, ClusterCommands& commands) {
+  for (StepFrame& frame : frames) commands.push_back(SendMessage{state.active->device_of(0), Lane::Data, std::move(frame)});
+}
+
+void blame(ClusterState& state, const RowGroup& group, const std::string& detail) {
+  state.scheduler.blame(group.sequence, group.step, {ErrorCode::Internal, "the model cannot compute this request: " + detail, "step_refused"});
+}
+
+// What was in doubt is proven by a step that came back.
+void note_progress(ClusterState& state) {
+  state.fruitless_epochs = 0;
+  if (!std::exchange(state.unproven, false)) return;
+  mark_links_working(state, *state.active);
+  for (auto& [id, member] : state.members) {
+    if (state.active->uses(id)) member.failures = 0;
+  }
 }
 
 }  // namespace
 
 void pump(ClusterState& state, Time now, ClusterCommands& commands) {
   if (state.active && state.active_is_whole) {
-    const DeviceId first = state.active->device_of(0);
-    for (StepFrame& frame : state.scheduler.take_overdue(now)) commands.push_back(SendMessage{first, Lane::Data, std::move(frame)});
+    send_steps(state, state.scheduler.take_overdue(now), commands);
     while (std::optional<StepFrame> frame = state.scheduler.next_step(now)) {
-      commands.push_back(SendMessage{first, Lane::Data, *std::move(frame)});
+      commands.push_back(SendMessage{state.active->device_of(0), Lane::Data, *std::move(frame)});
     }
-    if (state.scheduler.most_repeats() > kMostRepeats) restart_epoch(state, "a step got no answer", now, commands);
+    const std::uint32_t repeats = state.scheduler.most_repeats();
+    const std::string broken = repeats > 0 ? broken_link_in(state, *state.active) : "";
+    if (!broken.empty()) {
+      recover(state, broken, now, commands);
+    } else if (repeats > kMostRepeats) {
+      restart_epoch(state, "a step got no answer", now, commands);
+    }
   }
   deliver(state, commands);
 }
 
-void on_candidates(ClusterState& state, DeviceId from, CandidatesFrame frame, Time now) {
+void on_candidates(ClusterState& state, DeviceId from, CandidatesFrame frame, Time now, ClusterCommands& commands) {
   const bool from_last = state.active && state.active_is_whole && from == state.active->device_of(state.active->plan.stages.size() - 1);
   if (!from_last) return;
-  if (const Status judged = state.scheduler.on_candidates(std::move(frame), now)) {
-    state.fruitless_epochs = 0;
-  } else {
-    log_debug("candidates_ignored", {{"reason", judged.error().message()}});
-  }
+  const RowGroup first = frame.groups.front();
+  const Status judged = state.scheduler.on_candidates(std::move(frame), now);
+  if (judged) return note_progress(state);
+  log_debug("candidates_ignored", {{"reason", judged.error().message()}});
+  if (judged.error().code() != ErrorCode::Corrupt) return;
+  blame(state, first, judged.error().message());
+  restart_epoch(state, "an answer made no sense: " + judged.error().message(), now, commands);
 }
 
 void on_step_refused(ClusterState& state, DeviceId from, const StepRefused& refused, Time now, ClusterCommands& commands) {
-  if (!state.active || !state.active_is_whole || refused.epoch != state.active->epoch) return;
+  if (!state.active || !state.active_is_whole || refused.epoch != state.active->epoch || !state.active->uses(from)) return;
   log_warn("step_refused", {{"device", from}, {"sequence", refused.sequence}, {"step", refused.step}, {"expected", refused.expected},
                             {"detail", refused.detail}});
-  if (refused.reason == RefusalReason::Corrupt && ++state.corrupt_steps[refused.sequence] >= kMostCorruptSteps) {
-    state.corrupt_steps.erase(refused.sequence);
-    state.scheduler.fail_sequence(refused.sequence, {ErrorCode::Internal, "a step's activations are not finite: " + refused.detail, "not_finite"});
-  }
+  // What is missing was lost under way; all that is unanswered goes again, and stages answer what they took before from their logs.
+  if (refused.reason == RefusalReason::Gap) return send_steps(state, state.scheduler.take_unanswered(now), commands);
+  if (refused.reason != RefusalReason::Lost) blame(state, {.sequence = refused.sequence, .step = refused.step}, refused.detail);
   restart_epoch(state, "a step was refused: " + refused.detail, now, commands);
 }
 

@@ -26,7 +26,9 @@ Parts parts_of(std::size_t num_rows, std::size_t cols) {
 
 }  // namespace
 
-std::size_t quantised_rows_bytes(std::size_t num_rows, std::size_t cols) { return parts_of(num_rows, cols).end; }
+std::size_t quantised_rows_bytes(std::size_t num_rows, std::size_t cols) {
+  return parts_of(num_rows, cols).end;
+}
 
 QuantisedRows quantised_rows_in(std::byte* buffer, std::size_t num_rows, std::size_t cols, const float* f32) {
   const Parts parts = parts_of(num_rows, cols);

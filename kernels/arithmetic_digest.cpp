@@ -48,12 +48,14 @@ class TestRows {
 };
 
 constexpr WeightType kAllTypes[] = {
-    WeightType::F32,  WeightType::F16,  WeightType::BF16, WeightType::Q4_0, WeightType::Q4_1, WeightType::Q5_0,
-    WeightType::Q5_1, WeightType::Q8_0, WeightType::Q4_K, WeightType::Q5_K, WeightType::Q6_K,
+    WeightType::F32,  WeightType::F16,  WeightType::BF16, WeightType::Q4_0,
+    WeightType::Q4_1, WeightType::Q5_0, WeightType::Q5_1, WeightType::Q8_0,
+    WeightType::Q4_K, WeightType::Q5_K, WeightType::Q6_K,
 };
 
 // GGUF rows of random codes whose scales are small and finite.
-std::vector<std::byte> random_gguf_rows(TestRows& random, WeightType type, std::size_t rows, std::size_t cols) {
+std::vector<std::byte> random_gguf_rows(TestRows& random, WeightType type, std::size_t rows,
+                                        std::size_t cols) {
   std::vector<std::byte> bytes(rows * gguf_row_bytes(type, cols));
   for (std::byte& b : bytes) b = static_cast<std::byte>(random.next() >> 56);
   const BlockShape shape = block_shape(type);
@@ -61,15 +63,26 @@ std::vector<std::byte> random_gguf_rows(TestRows& random, WeightType type, std::
   for (std::size_t at = 0; at < bytes.size(); at += shape.block_bytes) {
     std::byte* block = bytes.data() + at;
     switch (type) {
-      case WeightType::F32: store(block, random.uniform()); break;
-      case WeightType::F16: store(block, small()); break;
-      case WeightType::BF16: store(block, bf16_from_float(random.uniform())); break;
-      case WeightType::Q6_K: store(block + 208, small()); break;
+      case WeightType::F32:
+        store(block, random.uniform());
+        break;
+      case WeightType::F16:
+        store(block, small());
+        break;
+      case WeightType::BF16:
+        store(block, bf16_from_float(random.uniform()));
+        break;
+      case WeightType::Q6_K:
+        store(block + 208, small());
+        break;
       case WeightType::Q4_1:
       case WeightType::Q5_1:
       case WeightType::Q4_K:
-      case WeightType::Q5_K: store(block + 2, small()); [[fallthrough]];
-      default: store(block, small());
+      case WeightType::Q5_K:
+        store(block + 2, small());
+        [[fallthrough]];
+      default:
+        store(block, small());
     }
   }
   return bytes;
@@ -111,7 +124,8 @@ void digest_row_operations(const KernelTable& kernels, TestRows& random, Digest&
   kernels.gelu_mul(a.data(), b.data(), out.data(), kSize);
   kernels.add(out.data(), b.data(), kSize);
   kernels.scale(out.data(), 1.7f, kSize);
-  for (const bool interleaved : {false, true}) kernels.rope(out.data(), 2, 100, 52, a.data(), b.data(), interleaved);
+  for (const bool interleaved : {false, true})
+    kernels.rope(out.data(), 2, 100, 52, a.data(), b.data(), interleaved);
   digest.add(out);
   const MaxSum sums = kernels.max_sum(a.data(), kSize);
   digest.add(std::array{sums.max, sums.sum});
@@ -134,8 +148,8 @@ void digest_attention(const KernelTable& kernels, TestRows& random, Digest& dige
   for (std::size_t p = 0; p < kPositions; ++p) {
     const std::vector<float> kv = random.floats(2 * kShape.num_kv_heads * kShape.head_dim, 2.0f);
     const std::size_t block = p / kKvBlockPositions * 2;
-    kernels.kv_store(kv.data(), kv.data() + kv.size() / 2, kShape, p % kKvBlockPositions, blocks[block].data(),
-                     blocks[block + 1].data());
+    kernels.kv_store(kv.data(), kv.data() + kv.size() / 2, kShape, p % kKvBlockPositions,
+                     blocks[block].data(), blocks[block + 1].data());
   }
   digest.add(blocks[3]);
   const std::vector<float> q = random.floats(kHeads * kShape.head_dim, 2.0f);

@@ -4,7 +4,7 @@ namespace shoal {
 
 // The definitions (scalar). Accuracy and edge cases: docs/ARITHMETIC.md, "Elementary functions".
 float exp_f32(float x);
-float log_f32(float x);   // x > 0
+float log_f32(float x);  // x > 0
 float tanh_f32(float x);
 float fma_f32(float a, float b, float c);  // one rounding, on every machine
 

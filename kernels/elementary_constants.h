@@ -8,10 +8,10 @@ namespace shoal {
 
 // exp(x) = 2^n * e^r, n = rne(x * log2(e)), r = x - n*ln2 in [-ln2/2, ln2/2];
 // e^r = 1 + r*(1 + r*(c0 + r*(c1 + r*(c2 + r*(c3 + r*c4))))).
-inline constexpr float kExpLowest = -0x1.5d589ep+6f;   // below it the result would leave the normal range: 0
-inline constexpr float kExpHighest = 0x1.62e42ep+6f;   // above it: infinity
+inline constexpr float kExpLowest = -0x1.5d589ep+6f;  // below it the result would leave the normal range: 0
+inline constexpr float kExpHighest = 0x1.62e42ep+6f;  // above it: infinity
 inline constexpr float kLog2E = 0x1.715476p+0f;
-inline constexpr float kRoundingMagic = 12582912.0f;   // 1.5 * 2^23: adding it rounds to an integer, ties to even
+inline constexpr float kRoundingMagic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to nearest even
 inline constexpr float kExpLn2High = 0x1.62e430p-1f;
 inline constexpr float kExpLn2Low = -0x1.05c610p-29f;
 inline constexpr float kExp0 = 0x1.000000p-1f;
@@ -20,9 +20,10 @@ inline constexpr float kExp2 = 0x1.55545ep-5f;
 inline constexpr float kExp3 = 0x1.123b56p-7f;
 inline constexpr float kExp4 = 0x1.6db426p-10f;
 
-// log(x) = e*ln2 + log(1 + f), 1 + f in [sqrt(1/2), sqrt(2)); log(1 + f) = f - f^2/2 + f^3*(c0 + f*(c1 + ... f*c8)).
+// log(x) = e*ln2 + log(1 + f), 1 + f in [sqrt(1/2), sqrt(2)); log(1 + f) = f - f^2/2 + f^3*(c0 + f*(c1 + ...
+// f*c8)).
 inline constexpr std::int32_t kSqrtHalfBits = 0x3f3504f3;
-inline constexpr float kLogLn2High = 0x1.63p-1f;       // 9 bits: e*high is exact
+inline constexpr float kLogLn2High = 0x1.63p-1f;  // 9 bits: e*high is exact
 inline constexpr float kLogLn2Low = -0x1.bd0106p-13f;
 inline constexpr float kLog0 = 0x1.555548p-2f;
 inline constexpr float kLog1 = -0x1.000006p-2f;

@@ -5,8 +5,8 @@
 #include "base/check.h"
 #include "kernels/elementary.h"
 
-// Series rather than libm: every machine must make the same tables. std::fma, rint-by-magic and division are exact operations of
-// IEEE-754 and so the same everywhere.
+// Series rather than libm: every machine must make the same tables. std::fma, rint-by-magic and division are
+// exact operations of IEEE-754 and so the same everywhere.
 namespace shoal {
 namespace {
 
@@ -15,7 +15,9 @@ constexpr double kMagic = 0x1.8p52;  // adding it rounds to an integer, ties to 
 double round_to_integer(double x) { return (x + kMagic) - kMagic; }
 
 // 2^n for n in the normal range.
-double power_of_two(std::int64_t n) { return std::bit_cast<double>(static_cast<std::uint64_t>(n + 1023) << 52); }
+double power_of_two(std::int64_t n) {
+  return std::bit_cast<double>(static_cast<std::uint64_t>(n + 1023) << 52);
+}
 
 // Taylor's series for |r| <= pi/4; the first term left out is below 1e-19.
 double sin_series(double r) {
@@ -37,8 +39,8 @@ double cos_series(double r) {
 }
 
 struct Quadrant {
-  double r;       // in [-pi/4, pi/4]
-  int quarter;    // x = r + quarter * pi/2 (mod 2 pi)
+  double r;     // in [-pi/4, pi/4]
+  int quarter;  // x = r + quarter * pi/2 (mod 2 pi)
 };
 
 // Cody and Waite's reduction with fused steps: pi/2 as a sum of three doubles.

@@ -3,11 +3,14 @@
 #include "kernels/panel_block.h"
 #include "kernels/panel_layout.h"
 
-// GGUF's block formats, read one block of 32 columns at a time. Source: the GGUF specification and ggml's block structures.
+// GGUF's block formats, read one block of 32 columns at a time. Source: the GGUF specification and ggml's
+// block structures.
 namespace shoal {
 namespace {
 
-std::uint8_t byte_at(const std::byte* bytes, std::size_t at) { return std::to_integer<std::uint8_t>(bytes[at]); }
+std::uint8_t byte_at(const std::byte* bytes, std::size_t at) {
+  return std::to_integer<std::uint8_t>(bytes[at]);
+}
 
 // 16 bytes: columns 0..15 in the low halves, 16..31 in the high.
 void read_nibbles(const std::byte* nibbles, std::uint8_t* codes) {
@@ -20,10 +23,12 @@ void read_nibbles(const std::byte* nibbles, std::uint8_t* codes) {
 
 // Q5_0 and Q5_1: bit i of a 32-bit word is bit 4 of column i.
 void add_fifth_bits(std::uint32_t bits, std::uint8_t* codes) {
-  for (std::size_t i = 0; i < 32; ++i) codes[i] = static_cast<std::uint8_t>(codes[i] | ((bits >> i) & 1u) << 4);
+  for (std::size_t i = 0; i < 32; ++i)
+    codes[i] = static_cast<std::uint8_t>(codes[i] | ((bits >> i) & 1u) << 4);
 }
 
-// Six-bit scales and mins of 8 sub-blocks in 12 bytes: the first four lie whole, the upper two bits of the rest above them.
+// Six-bit scales and mins of 8 sub-blocks in 12 bytes: the first four lie whole, the upper two bits of the
+// rest above them.
 void read_k_scales(const std::byte* packed, std::size_t block, RawBlock& out) {
   unsigned scale = 0;
   unsigned min = 0;
@@ -119,11 +124,16 @@ RawBlock read_gguf_block(WeightType type, const std::byte* gguf_row, std::size_t
   const std::size_t blocks_each = shape.block_elements / kPanelBlock;
   const std::byte* at = gguf_row + block / blocks_each * shape.block_bytes;
   switch (type) {
-    case WeightType::Q8_0: return read_q8_0(at);
-    case WeightType::Q4_K: return read_q4_k(at, block % blocks_each);
-    case WeightType::Q5_K: return read_q5_k(at, block % blocks_each);
-    case WeightType::Q6_K: return read_q6_k(at, block % blocks_each);
-    default: return read_nibble_block(type, at);
+    case WeightType::Q8_0:
+      return read_q8_0(at);
+    case WeightType::Q4_K:
+      return read_q4_k(at, block % blocks_each);
+    case WeightType::Q5_K:
+      return read_q5_k(at, block % blocks_each);
+    case WeightType::Q6_K:
+      return read_q6_k(at, block % blocks_each);
+    default:
+      return read_nibble_block(type, at);
   }
 }
 

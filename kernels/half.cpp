@@ -40,7 +40,8 @@ std::uint16_t f16_from_float(float value) {
     result = 0x7e00u | ((magnitude >> 13) & 0x3ffu);  // NaN, made quiet
   } else if (exponent >= 143) {                       // 2^16 and above
     result = 0x7c00u;
-  } else if (exponent >= 113) {  // normal; a carry out of the mantissa rightly raises the exponent, up to infinity
+  } else if (exponent >=
+             113) {  // normal; a carry out of the mantissa rightly raises the exponent, up to infinity
     result = shift_right_rounded(magnitude - (112u << 23), 13);
   } else if (exponent >= 102) {  // subnormal: the mantissa with its hidden bit, in units of 2^-24
     const std::uint32_t mantissa = (magnitude & 0x7fffffu) | 0x800000u;

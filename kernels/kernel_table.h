@@ -19,8 +19,10 @@ inline constexpr std::size_t kActivationBlock = 32;
 inline constexpr std::size_t kKvBlockPositions = 32;
 inline constexpr std::size_t kAttentionChunk = 64;
 
-// Rows of activations ready for products: int8 for quantised weights, f32 for float ones. Views; the caller owns the memory.
-//   values [num_rows, blocks*32]   scales, scaled_sums [num_rows, blocks]   half_sums [num_rows, blocks, 2]   f32 [num_rows, cols]
+// Rows of activations ready for products: int8 for quantised weights, f32 for float ones. Views; the caller
+// owns the memory.
+//   values [num_rows, blocks*32]   scales, scaled_sums [num_rows, blocks]   half_sums [num_rows, blocks, 2]
+//   f32 [num_rows, cols]
 struct QuantisedRows {
   std::size_t num_rows = 0;
   std::size_t cols = 0;
@@ -43,17 +45,20 @@ struct KvShape {
   std::size_t num_kv_heads = 0;
   std::size_t head_dim = 0;
 
-  std::size_t block_elements() const { return num_kv_heads * head_dim * kKvBlockPositions; }  // of keys; values as many
+  std::size_t block_elements() const {
+    return num_kv_heads * head_dim * kKvBlockPositions;
+  }  // of keys; values as many
 };
 
 // One query row's attention over a sequence's blocks. Views.
 struct AttentionRow {
-  const float* q;                    // [num_heads, head_dim]
-  float* out;                        // [num_heads, head_dim]
-  const std::uint16_t* const* key_blocks;    // block b holds positions [32b, 32b+32); null where released behind the window
+  const float* q;  // [num_heads, head_dim]
+  float* out;      // [num_heads, head_dim]
+  const std::uint16_t* const*
+      key_blocks;  // block b holds positions [32b, 32b+32); null where released behind the window
   const std::uint16_t* const* value_blocks;
   std::uint32_t position;
-  std::uint32_t window;              // 0: unlimited
+  std::uint32_t window;  // 0: unlimited
 };
 
 struct MaxSum {
@@ -61,19 +66,23 @@ struct MaxSum {
   float sum;  // of exp(x - max)
 };
 
-// One instruction set's kernels. All give the bits of docs/ARITHMETIC.md. Every function is pure, allocates nothing and cannot
-// fail; disjoint outputs may be computed on distinct threads.
+// One instruction set's kernels. All give the bits of docs/ARITHMETIC.md. Every function is pure, allocates
+// nothing and cannot fail; disjoint outputs may be computed on distinct threads.
 struct KernelTable {
   const char* name;  // "scalar", "avx2", "avx512", "neon"
 
   // Rows [0, num_rows) of x [num_rows, cols] into `out` (docs: "Activations").
   void (*quantise_rows)(const float* x, std::size_t num_rows, const QuantisedRows& out);
 
-  // out[r*out_stride + o] for o in panels [panels.begin, panels.end) * 16, o < w.rows, r < x.num_rows. Overwrites.
-  void (*matmul)(const PanelMatrix& w, Range panels, const QuantisedRows& x, float* out, std::size_t out_stride);
+  // out[r*out_stride + o] for o in panels [panels.begin, panels.end) * 16, o < w.rows, r < x.num_rows.
+  // Overwrites these and touches nothing else. x.cols == w.cols. Quantised weights read x's blocks, float
+  // weights x.f32 alone.
+  void (*matmul)(const PanelMatrix& w, Range panels, const QuantisedRows& x, float* out,
+                 std::size_t out_stride);
 
   // x, out [num_rows, size]; out may alias x.
-  void (*rms_norm)(const float* x, const float* weight, float* out, std::size_t num_rows, std::size_t size, float eps);
+  void (*rms_norm)(const float* x, const float* weight, float* out, std::size_t num_rows, std::size_t size,
+                   float eps);
 
   // out = silu(gate)*up, gelu(gate)*up; a += b; x *= s. out may alias an input.
   void (*silu_mul)(const float* gate, const float* up, float* out, std::size_t n);
@@ -81,23 +90,25 @@ struct KernelTable {
   void (*add)(float* a, const float* b, std::size_t n);
   void (*scale)(float* x, float s, std::size_t n);
 
-  // Rotates the first `dim` of each head_dim in place; x [num_heads, head_dim] is one row; cos, sin [dim/2] of its position.
-  void (*rope)(float* x, std::size_t num_heads, std::size_t head_dim, std::size_t dim, const float* cos, const float* sin,
-               bool interleaved);
+  // Rotates the first `dim` of each head_dim in place; x [num_heads, head_dim] is one row; cos, sin [dim/2]
+  // of its position.
+  void (*rope)(float* x, std::size_t num_heads, std::size_t head_dim, std::size_t dim, const float* cos,
+               const float* sin, bool interleaved);
 
   // Appends one position's K and V [num_kv_heads, head_dim] (f32 -> f16) at slot [0,32) of a block.
-  void (*kv_store)(const float* k, const float* v, const KvShape& shape, std::size_t slot, std::uint16_t* key_block,
-                   std::uint16_t* value_block);
+  void (*kv_store)(const float* k, const float* v, const KvShape& shape, std::size_t slot,
+                   std::uint16_t* key_block, std::uint16_t* value_block);
 
-  // Heads [heads.begin, heads.end) of one row. num_heads is a multiple of num_kv_heads; heads in one call may span groups.
-  // scratch: attention_scratch_floats() floats, private to the caller's thread.
-  void (*attention)(const AttentionRow& row, const KvShape& shape, std::size_t num_heads, Range heads, float scale,
-                    float* scratch);
+  // Heads [heads.begin, heads.end) of one row. num_heads is a multiple of num_kv_heads; heads in one call may
+  // span groups. scratch: attention_scratch_floats() floats, private to the caller's thread.
+  void (*attention)(const AttentionRow& row, const KvShape& shape, std::size_t num_heads, Range heads,
+                    float scale, float* scratch);
 
   MaxSum (*max_sum)(const float* x, std::size_t n);  // n > 0
 
   // noise[i] = Gumbel noise of token first_id + i (docs: "Choosing a token"); first_id a multiple of 4.
-  void (*gumbel)(std::uint64_t seed, std::uint32_t position, std::uint32_t first_id, float* noise, std::size_t n);
+  void (*gumbel)(std::uint64_t seed, std::uint32_t position, std::uint32_t first_id, float* noise,
+                 std::size_t n);
 };
 
 std::size_t attention_scratch_floats(std::size_t num_heads, std::size_t head_dim);
@@ -110,7 +121,8 @@ std::vector<const KernelTable*> runnable_kernels();
 // "" or "auto": the fastest. Otherwise the one of that name, or an error that lists what runs here.
 Result<const KernelTable*> choose_kernels(std::string_view name);
 
-// A digest of fixed test rows through every kernel of the table: equal on every device that computes the same bits.
+// A digest of fixed test rows through every kernel of the table: equal on every device that computes the same
+// bits.
 std::uint64_t arithmetic_digest(const KernelTable& kernels);
 
 }  // namespace shoal

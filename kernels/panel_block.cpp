@@ -35,9 +35,12 @@ unsigned num_plane_bits(WeightType type) {
   switch (type) {
     case WeightType::Q5_0:
     case WeightType::Q5_1:
-    case WeightType::Q5_K: return 1;
-    case WeightType::Q6_K: return 2;
-    default: return 0;
+    case WeightType::Q5_K:
+      return 1;
+    case WeightType::Q6_K:
+      return 2;
+    default:
+      return 0;
   }
 }
 
@@ -53,9 +56,13 @@ PlanePlace plane_place(unsigned bits, std::size_t row, std::size_t col) {
   return {group / 4 * kLine + lane, static_cast<unsigned>(2 * (group % 4))};
 }
 
-std::size_t code_byte(std::size_t row, std::size_t group, std::size_t col) { return group * kLine + 4 * row + col % 4; }
+std::size_t code_byte(std::size_t row, std::size_t group, std::size_t col) {
+  return group * kLine + 4 * row + col % 4;
+}
 
-std::uint8_t byte_at(const std::byte* bytes, std::size_t at) { return std::to_integer<std::uint8_t>(bytes[at]); }
+std::uint8_t byte_at(const std::byte* bytes, std::size_t at) {
+  return std::to_integer<std::uint8_t>(bytes[at]);
+}
 
 // Each byte of a plane gathers the upper bits of one lane's codes in 8 / bits column groups.
 void write_planes(unsigned bits, const std::uint8_t* codes, std::size_t row, std::byte* planes) {
@@ -72,9 +79,11 @@ void write_planes(unsigned bits, const std::uint8_t* codes, std::size_t row, std
   }
 }
 
-void write_codes(WeightType type, const RawBlock& from, std::size_t row, const BlockPlace& place, std::byte* panel) {
+void write_codes(WeightType type, const RawBlock& from, std::size_t row, const BlockPlace& place,
+                 std::byte* panel) {
   if (type == WeightType::Q8_0) {
-    for (std::size_t col = 0; col < 32; ++col) panel[place.codes + code_byte(row, col / 4, col)] = std::byte{from.codes[col]};
+    for (std::size_t col = 0; col < 32; ++col)
+      panel[place.codes + code_byte(row, col / 4, col)] = std::byte{from.codes[col]};
     return;
   }
   for (std::size_t col = 0; col < 16; ++col) {
@@ -85,9 +94,11 @@ void write_codes(WeightType type, const RawBlock& from, std::size_t row, const B
   write_planes(num_plane_bits(type), from.codes, row, panel + place.planes);
 }
 
-void read_codes(WeightType type, const std::byte* panel, std::size_t row, const BlockPlace& place, std::uint8_t* codes) {
+void read_codes(WeightType type, const std::byte* panel, std::size_t row, const BlockPlace& place,
+                std::uint8_t* codes) {
   if (type == WeightType::Q8_0) {
-    for (std::size_t col = 0; col < 32; ++col) codes[col] = byte_at(panel, place.codes + code_byte(row, col / 4, col));
+    for (std::size_t col = 0; col < 32; ++col)
+      codes[col] = byte_at(panel, place.codes + code_byte(row, col / 4, col));
     return;
   }
   for (std::size_t col = 0; col < 16; ++col) {
@@ -112,29 +123,43 @@ bool is_quantised(WeightType type) {
 
 BlockPlace block_place(WeightType type, std::size_t block) {
   switch (type) {
-    case WeightType::Q4_0: return place_in_pairs(block, kCodes4, 0);
-    case WeightType::Q5_0: return place_in_pairs(block, kCodes5, 0);
-    case WeightType::Q8_0: return place_in_pairs(block, kCodes8, 0);
-    case WeightType::Q4_1: return place_alone(block, kCodes4);
-    case WeightType::Q5_1: return place_alone(block, kCodes5);
-    case WeightType::Q4_K: return place_in_pairs(block, kCodes4, kLine);
-    case WeightType::Q5_K: return place_in_pairs(block, kCodes5, kLine);
-    case WeightType::Q6_K: return place_in_pairs(block, kCodes6, kLine);
-    default: break;
+    case WeightType::Q4_0:
+      return place_in_pairs(block, kCodes4, 0);
+    case WeightType::Q5_0:
+      return place_in_pairs(block, kCodes5, 0);
+    case WeightType::Q8_0:
+      return place_in_pairs(block, kCodes8, 0);
+    case WeightType::Q4_1:
+      return place_alone(block, kCodes4);
+    case WeightType::Q5_1:
+      return place_alone(block, kCodes5);
+    case WeightType::Q4_K:
+      return place_in_pairs(block, kCodes4, kLine);
+    case WeightType::Q5_K:
+      return place_in_pairs(block, kCodes5, kLine);
+    case WeightType::Q6_K:
+      return place_in_pairs(block, kCodes6, kLine);
+    default:
+      break;
   }
   SHOAL_CHECK(is_quantised(type));
   return {};
 }
 
-void write_panel_block(WeightType type, const RawBlock& from, std::size_t row, std::size_t block, std::byte* panel) {
+void write_panel_block(WeightType type, const RawBlock& from, std::size_t row, std::size_t block,
+                       std::byte* panel) {
   const BlockPlace place = block_place(type, block);
   write_codes(type, from, row, place, panel);
   switch (type) {
     case WeightType::Q4_1:
-    case WeightType::Q5_1: store(panel + place.scales + kScaleBytes + 2 * row, from.m); [[fallthrough]];
+    case WeightType::Q5_1:
+      store(panel + place.scales + kScaleBytes + 2 * row, from.m);
+      [[fallthrough]];
     case WeightType::Q4_0:
     case WeightType::Q5_0:
-    case WeightType::Q8_0: store(panel + place.scales + 2 * row, from.d); break;
+    case WeightType::Q8_0:
+      store(panel + place.scales + 2 * row, from.d);
+      break;
     case WeightType::Q4_K:
     case WeightType::Q5_K:
       store(panel + place.super + 2 * row, from.d);
@@ -147,7 +172,8 @@ void write_panel_block(WeightType type, const RawBlock& from, std::size_t row, s
       store(panel + place.scales + row, from.scale[0]);
       store(panel + place.scales + 16 + row, from.scale[1]);
       break;
-    default: SHOAL_CHECK(is_quantised(type));
+    default:
+      SHOAL_CHECK(is_quantised(type));
   }
 }
 
@@ -157,10 +183,14 @@ RawBlock read_panel_block(WeightType type, const std::byte* panel, std::size_t r
   read_codes(type, panel, row, place, raw.codes);
   switch (type) {
     case WeightType::Q4_1:
-    case WeightType::Q5_1: raw.m = load<std::uint16_t>(panel + place.scales + kScaleBytes + 2 * row); [[fallthrough]];
+    case WeightType::Q5_1:
+      raw.m = load<std::uint16_t>(panel + place.scales + kScaleBytes + 2 * row);
+      [[fallthrough]];
     case WeightType::Q4_0:
     case WeightType::Q5_0:
-    case WeightType::Q8_0: raw.d = load<std::uint16_t>(panel + place.scales + 2 * row); break;
+    case WeightType::Q8_0:
+      raw.d = load<std::uint16_t>(panel + place.scales + 2 * row);
+      break;
     default:  // K-quants
       raw.d = load<std::uint16_t>(panel + place.super + 2 * row);
       raw.m = load<std::uint16_t>(panel + place.super + kScaleBytes + 2 * row);

@@ -5,8 +5,8 @@
 
 #include "kernels/panels.h"
 
-// The portable reading and writing of one block of 32 columns of one row in a panel: pack_panels, dequantise_row and the scalar
-// products stand on it.
+// The portable reading and writing of one block of 32 columns of one row in a panel: pack_panels,
+// dequantise_row and the scalar products stand on it.
 namespace shoal {
 
 // Where a block's parts lie, in bytes from the panel's start. Parts a type lacks are unused.
@@ -32,10 +32,12 @@ struct RawBlock {
 // Reads block `block` of a GGUF row.
 RawBlock read_gguf_block(WeightType type, const std::byte* gguf_row, std::size_t block);
 
-void write_panel_block(WeightType type, const RawBlock& from, std::size_t row, std::size_t block, std::byte* panel);
+void write_panel_block(WeightType type, const RawBlock& from, std::size_t row, std::size_t block,
+                       std::byte* panel);
 RawBlock read_panel_block(WeightType type, const std::byte* panel, std::size_t row, std::size_t block);
 
-// The same, with scales widened: value = scale * (code - offset) + min, in the operations docs/ARITHMETIC.md gives.
+// The same, with scales widened: value = scale * (code - offset) + min, in the operations docs/ARITHMETIC.md
+// gives.
 struct RowBlock {
   std::int32_t codes[32];  // Q8_0: signed; otherwise as stored
   float scale;             // d, or d * sub-block scale (Q6_K: d alone)

@@ -3,13 +3,14 @@
 #include <cstddef>
 #include <cstdint>
 
-// Sizes of the panel layout that panels.h describes: data only, so that every instruction set may include them.
+// Sizes of the panel layout that panels.h describes: data only, so that every instruction set may include
+// them.
 namespace shoal {
 
-inline constexpr std::size_t kPanelBlock = 32;       // columns
-inline constexpr std::size_t kSuperBlocks = 8;       // blocks of 32 in a K-quant's 256 columns
-inline constexpr std::size_t kLine = 64;             // bytes: 4 columns of 16 rows
-inline constexpr std::size_t kScaleBytes = 32;       // 16 rows of f16
+inline constexpr std::size_t kPanelBlock = 32;  // columns
+inline constexpr std::size_t kSuperBlocks = 8;  // blocks of 32 in a K-quant's 256 columns
+inline constexpr std::size_t kLine = 64;        // bytes: 4 columns of 16 rows
+inline constexpr std::size_t kScaleBytes = 32;  // 16 rows of f16
 inline constexpr std::size_t kNibbleBytes = 4 * kLine;
 inline constexpr std::size_t kByteBytes = 8 * kLine;
 

@@ -37,18 +37,20 @@ bool spin_until(Ready&& ready) {
   }
 }
 
-constexpr std::size_t kClosed = 0xffffffff;     // as a claim's next item: nothing to take
+constexpr std::size_t kClosed = 0xffffffff;  // as a claim's next item: nothing to take
 
-constexpr std::uint64_t claim_of(std::uint32_t job_number, std::size_t next) { return std::uint64_t{job_number} << 32 | next; }
+constexpr std::uint64_t claim_of(std::uint32_t job_number, std::size_t next) {
+  return std::uint64_t{job_number} << 32 | next;
+}
 constexpr std::uint32_t job_number_of(std::uint64_t claim) { return static_cast<std::uint32_t>(claim >> 32); }
 constexpr std::size_t next_of(std::uint64_t claim) { return static_cast<std::uint32_t>(claim); }
 
 }  // namespace
 
-// A job's fields are atomics because a thread that comes late may read them while the next job is written. It uses what it read
-// only after its claim succeeded. run() closes the claim before it writes a field (release), and a thread reads the fields
-// (acquire) before it claims: who saw a newer field therefore fails to claim for the older job. So run() need not wait for threads
-// that took no part.
+// A job's fields are atomics because a thread that comes late may read them while the next job is written. It
+// uses what it read only after its claim succeeded. run() closes the claim before it writes a field
+// (release), and a thread reads the fields (acquire) before it claims: who saw a newer field therefore fails
+// to claim for the older job. So run() need not wait for threads that took no part.
 struct ThreadPool::State {
   alignas(64) std::atomic<std::uint64_t> claim{0};  // the job's number, and its first item not yet taken
   std::atomic<std::size_t> count{0};
@@ -75,11 +77,13 @@ void ThreadPool::State::work_on(std::uint32_t job_number, std::size_t thread) {
     const std::size_t total = count.load(std::memory_order_acquire);
     if (begin >= total) return;
     const std::size_t left = total - begin;
-    const std::size_t share = std::max(grain.load(std::memory_order_acquire), div_ceil(left, 2 * num_threads));
+    const std::size_t share =
+        std::max(grain.load(std::memory_order_acquire), div_ceil(left, 2 * num_threads));
     const std::size_t end = begin + std::min(left, share);
     const Job run_slice = job.load(std::memory_order_acquire);
     void* const slice_context = context.load(std::memory_order_acquire);
-    if (!claim.compare_exchange_weak(seen, claim_of(job_number, end), std::memory_order_acq_rel, std::memory_order_acquire)) {
+    if (!claim.compare_exchange_weak(seen, claim_of(job_number, end), std::memory_order_acq_rel,
+                                     std::memory_order_acquire)) {
       continue;
     }
     run_slice(slice_context, begin, end, thread);
@@ -147,7 +151,8 @@ void ThreadPool::run(std::size_t count, std::size_t grain, Job job, void* contex
   s.work_on(job_number, 0);
   const auto complete = [&] { return s.done.load(std::memory_order_acquire) == count; };
   if (spin_until(complete)) return;
-  for (std::uint32_t seen = s.done.load(std::memory_order_acquire); seen != count; seen = s.done.load(std::memory_order_acquire)) {
+  for (std::uint32_t seen = s.done.load(std::memory_order_acquire); seen != count;
+       seen = s.done.load(std::memory_order_acquire)) {
     s.done.wait(seen, std::memory_order_acquire);
   }
 }

@@ -12,10 +12,10 @@ struct TypeFacts {
 };
 
 constexpr TypeFacts kTypes[] = {
-    {WeightType::F32, "F32", {1, 4}},      {WeightType::F16, "F16", {1, 2}},
-    {WeightType::Q4_0, "Q4_0", {32, 18}},  {WeightType::Q4_1, "Q4_1", {32, 20}},
-    {WeightType::Q5_0, "Q5_0", {32, 22}},  {WeightType::Q5_1, "Q5_1", {32, 24}},
-    {WeightType::Q8_0, "Q8_0", {32, 34}},  {WeightType::Q4_K, "Q4_K", {256, 144}},
+    {WeightType::F32, "F32", {1, 4}},       {WeightType::F16, "F16", {1, 2}},
+    {WeightType::Q4_0, "Q4_0", {32, 18}},   {WeightType::Q4_1, "Q4_1", {32, 20}},
+    {WeightType::Q5_0, "Q5_0", {32, 22}},   {WeightType::Q5_1, "Q5_1", {32, 24}},
+    {WeightType::Q8_0, "Q8_0", {32, 34}},   {WeightType::Q4_K, "Q4_K", {256, 144}},
     {WeightType::Q5_K, "Q5_K", {256, 176}}, {WeightType::Q6_K, "Q6_K", {256, 210}},
     {WeightType::BF16, "BF16", {1, 2}},
 };

@@ -6,9 +6,20 @@
 
 namespace shoal {
 
-// The tensor types we compute with. Values are GGUF's own type numbers (ggml's enum), so files and frames need no table.
+// The tensor types we compute with. Values are GGUF's own type numbers (ggml's enum), so files and frames
+// need no table.
 enum class WeightType : std::uint32_t {
-  F32 = 0, F16 = 1, Q4_0 = 2, Q4_1 = 3, Q5_0 = 6, Q5_1 = 7, Q8_0 = 8, Q4_K = 12, Q5_K = 13, Q6_K = 14, BF16 = 30,
+  F32 = 0,
+  F16 = 1,
+  Q4_0 = 2,
+  Q4_1 = 3,
+  Q5_0 = 6,
+  Q5_1 = 7,
+  Q8_0 = 8,
+  Q4_K = 12,
+  Q5_K = 13,
+  Q6_K = 14,
+  BF16 = 30,
 };
 
 // How the GGUF file stores a type: `block_elements` consecutive columns in `block_bytes` bytes.

@@ -50,13 +50,16 @@ void Block::forward(const Compute& compute, const Step& step, const KvCache& kv,
 
 QuantisedRows Block::normalise_hidden(const Compute& compute, const Step& step, std::span<const float> weight,
                                       Workspace& w) const {
-  return normalise(compute, w.hidden, weight, config_.rms_norm_eps, step.rows.size(), w.branch, w.quantised);
+  const QuantisedRows rows = quantised_rows_in(w.quantised, step.rows.size(), config_.hidden_size, w.branch);
+  normalise(compute, w.hidden, weight, config_.rms_norm_eps, rows);
+  return rows;
 }
 
 void Block::attend(const Compute& compute, const Step& step, const QuantisedRows& x, const KvCache& kv,
                    Workspace& w) const {
   multiply(compute, x,
            std::array{Product{weights_.q, w.q}, Product{weights_.k, w.k}, Product{weights_.v, w.v}});
+  multiply_second_terms(compute, x, w);
   for (std::size_t g = 0; g < step.slots.size(); ++g) {
     const std::size_t table = g * kv.table_entries();
     if (step.slots[g] != KvCache::kNoSlot)
@@ -67,6 +70,17 @@ void Block::attend(const Compute& compute, const Step& step, const QuantisedRows
   const QuantisedRows attended =
       quantise(compute, w.attended, step.rows.size(), weights_.attn_output.cols, w.quantised);
   multiply(compute, attended, std::array{Product{weights_.attn_output, w.branch}});
+}
+
+// What the cache keeps is read by every later token: its keys and values take the rows' second term too.
+void Block::multiply_second_terms(const Compute& compute, const QuantisedRows& x, Workspace& w) const {
+  std::array<Product, 2> products{Product{weights_.k, w.k_second}, Product{weights_.v, w.v_second}};
+  const bool for_k = has_second_term(weights_.k);
+  const bool for_v = has_second_term(weights_.v);
+  if (!for_k && !for_v) return;
+  const QuantisedRows residual = quantised_rows_in(w.quantised_residual, x.num_rows, x.cols, w.residual);
+  second_term(compute, x, residual);
+  multiply(compute, residual, std::span(products).subspan(for_k ? 0 : 1, for_k && for_v ? 2 : 1));
 }
 
 void Block::place_rows(const Compute& compute, const Step& step, const KvCache& kv,
@@ -82,6 +96,8 @@ void Block::place_row(const KernelTable& kernels, const Step& step, std::size_t 
   float* q = w.q + row * weights_.q.rows;
   float* k = w.k + row * weights_.k.rows;
   float* v = w.v + row * weights_.v.rows;
+  if (has_second_term(weights_.k)) kernels.add(k, w.k_second + row * weights_.k.rows, weights_.k.rows);
+  if (has_second_term(weights_.v)) kernels.add(v, w.v_second + row * weights_.v.rows, weights_.v.rows);
   if (config_.qkv_bias) {
     kernels.add(q, weights_.q_bias.data(), weights_.q.rows);
     kernels.add(k, weights_.k_bias.data(), weights_.k.rows);

@@ -30,9 +30,7 @@ void Head::forward(const Compute& compute, const Request& request, Workspace& w,
         request.wanted.subspan(first, std::min(kHeadTileRows, request.wanted.size() - first));
     for (std::size_t i = 0; i < tile.size(); ++i)
       std::copy_n(w.hidden + tile[i].row * size, size, w.branch + i * size);
-    const QuantisedRows x =
-        normalise(compute, w.branch, norm_, config_.rms_norm_eps, tile.size(), w.branch, w.quantised);
-    multiply(compute, x, std::array{Product{slice_, w.logits}});
+    make_logits(compute, tile.size(), w);
     compute.pool.parallel_for(tile.size(), 1, [&](std::size_t begin, std::size_t end, std::size_t thread) {
       const std::span<float> scratch(w.candidates + thread * 2 * slice_.rows, 2 * slice_.rows);
       for (std::size_t i = begin; i < end; ++i)
@@ -40,6 +38,22 @@ void Head::forward(const Compute& compute, const Request& request, Workspace& w,
                  rows[first + i]);
     });
   }
+}
+
+// The first num_rows of w.branch: normalised, then both terms in one product, so that the weights are read once.
+void Head::make_logits(const Compute& compute, std::size_t num_rows, Workspace& w) const {
+  const bool two_terms = has_second_term(slice_);
+  const QuantisedRows all =
+      quantised_rows_in(w.quantised, two_terms ? 2 * num_rows : num_rows, config_.hidden_size, w.branch);
+  const QuantisedRows first = rows_of(all, 0, num_rows);
+  normalise(compute, w.branch, norm_, config_.rms_norm_eps, first);
+  if (two_terms) second_term(compute, first, rows_of(all, num_rows, 2 * num_rows));
+  multiply(compute, all, std::array{Product{slice_, w.logits}});
+  if (!two_terms) return;
+  const std::size_t count = num_rows * slice_.rows;
+  compute.pool.parallel_for(count, kHeadBlockRows, [&](std::size_t begin, std::size_t end, std::size_t) {
+    compute.kernels.add(w.logits + begin, w.logits + count + begin, end - begin);
+  });
 }
 
 void Head::fill_row(const KernelTable& kernels, const Request& request, const WantedRow& wanted,

@@ -21,9 +21,16 @@ QuantisedRows rows_of(const QuantisedRows& all, std::size_t begin, std::size_t e
 QuantisedRows quantise(const Compute& compute, const float* x, std::size_t num_rows, std::size_t cols,
                        std::byte* buffer);
 
-// The same of rms_norm(x), which is left in `normed`.
-QuantisedRows normalise(const Compute& compute, const float* x, std::span<const float> weight, float eps,
-                        std::size_t num_rows, float* normed, std::byte* buffer);
+// rms_norm(x), left in `out.f32`, quantised into `out`. x may be out.f32.
+void normalise(const Compute& compute, const float* x, std::span<const float> weight, float eps,
+               const QuantisedRows& out);
+
+// What quantising left of the rows, x.f32 - scale * value (docs/ARITHMETIC.md, "Two terms"): left in `out.f32`,
+// quantised in its turn into `out`.
+void second_term(const Compute& compute, const QuantisedRows& x, const QuantisedRows& out);
+
+// Products with float weights take unquantised rows: they have no second term.
+bool has_second_term(const PanelMatrix& weights);
 
 // One product of the same rows: out [num_rows, weights.rows].
 struct Product {

@@ -17,6 +17,10 @@ void lay_out_layers(Arena& arena, Workspace& w, const StageSpec& spec, const Mod
     w.k = part.take<float>(rows * kv_size);
     w.v = part.take<float>(rows * kv_size);
     w.attended = part.take<float>(rows * q_size);
+    w.k_second = part.take<float>(rows * kv_size);
+    w.v_second = part.take<float>(rows * kv_size);
+    w.residual = part.take<float>(rows * config.hidden_size);
+    w.quantised_residual = part.take<std::byte>(quantised_rows_bytes(rows, config.hidden_size));
     return part.used();
   };
   const auto feed_forward = [&](Arena& part) {
@@ -46,7 +50,7 @@ void lay_out_head(Arena& arena, Workspace& w, const StageSpec& spec, const Model
                   std::size_t num_threads) {
   const std::size_t rows = head_rows_of(spec.head_blocks, config).size();
   w.wanted = arena.take<WantedRow>(spec.max_rows);
-  w.logits = arena.take<float>(std::min<std::size_t>(kHeadTileRows, spec.max_rows) * rows);
+  w.logits = arena.take<float>(2 * std::min<std::size_t>(kHeadTileRows, spec.max_rows) * rows);
   w.candidates = arena.take<float>(num_threads * 2 * rows);
 }
 
@@ -65,8 +69,9 @@ Workspace Workspace::lay_out(Arena& arena, const StageSpec& spec, const ModelCon
     if (has_layers)
       widest = std::max<std::size_t>(
           {widest, std::size_t{config.num_heads} * config.head_dim, config.intermediate_size});
-    w.branch = arena.take<float>(rows * config.hidden_size);
-    w.quantised = arena.take<std::byte>(quantised_rows_bytes(rows, widest));
+    const std::size_t head_rows = has_head ? 2 * std::min(kHeadTileRows, rows) : 0;
+    w.branch = arena.take<float>(std::max(rows, head_rows) * config.hidden_size);
+    w.quantised = arena.take<std::byte>(quantised_rows_bytes(std::max(rows, head_rows), widest));
   }
   if (has_layers) lay_out_layers(arena, w, spec, config, num_threads);
   if (has_head) lay_out_head(arena, w, spec, config, num_threads);

@@ -11,8 +11,8 @@
 namespace shoal {
 
 // Logits are made for at most this many wanted rows at a time, so that 512 of them over a vocabulary of
-// 262,144 need no 512 MiB.
-inline constexpr std::size_t kHeadTileRows = 16;
+// 262,144 need no 512 MiB. Each stands twice in the product: its first and its second term.
+inline constexpr std::size_t kHeadTileRows = 8;
 
 // Where a row of the micro-batch belongs.
 struct RowPlace {
@@ -55,7 +55,11 @@ struct Workspace {
   float* k = nullptr;         // [max_rows, num_kv_heads * head_dim]
   float* v = nullptr;         // as k
   float* attended = nullptr;  // as q
-  float* gate = nullptr;      // [max_rows, intermediate_size]; shares memory with q, k, v, attended
+  float* k_second = nullptr;  // as k: the second term's product
+  float* v_second = nullptr;  // as v
+  float* residual = nullptr;  // [max_rows, hidden_size] of the second term
+  std::byte* quantised_residual = nullptr;
+  float* gate = nullptr;      // [max_rows, intermediate_size]; shares memory with all from q on
   float* up = nullptr;        // as gate
   std::byte* quantised = nullptr;  // rows of the widest input of any product
   float* cos = nullptr;            // [RoPE kinds, max_rows, rope_dim/2]
@@ -66,7 +70,7 @@ struct Workspace {
   std::uint16_t** values = nullptr;  // as keys
   RowPlace* rows = nullptr;          // [max_rows]
   WantedRow* wanted = nullptr;       // [max_rows]
-  float* logits = nullptr;           // [kHeadTileRows, head rows here]
+  float* logits = nullptr;           // [2 * kHeadTileRows, head rows here]
   float* candidates = nullptr;       // [threads, 2 * head rows here]
 
   static Workspace lay_out(Arena& arena, const StageSpec& spec, const ModelConfig& config,

@@ -164,7 +164,7 @@ std::size_t num_distinct_devices(std::span<const PlannedStage> stages) {
 }
 
 const StageTimes& ObjectiveTimes::for_devices(std::size_t num_devices) {
-  const bool latency = problem_.objective == Objective::Latency;
+  const bool latency = problem_.objective != Objective::Throughput;
   std::optional<StageTimes>& times = times_[latency ? 0 : num_devices];
   if (!times)
     times.emplace(problem_, problem_.objective, latency ? 1.0 : rows_per_step(problem_, num_devices));

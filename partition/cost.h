@@ -65,7 +65,7 @@ class StageTimes {
   double entry(std::uint32_t device) const { return entry_[device]; }
   double exit(std::uint32_t device) const { return exit_[device]; }
 
-  bool sums() const { return objective_ == Objective::Latency; }
+  bool sums() const { return objective_ != Objective::Throughput; }
   double join(double a, double b) const { return sums() ? a + b : (a < b ? b : a); }
 
   // A whole plan's time. Any device may hold any number of stages.
@@ -92,7 +92,8 @@ class StageTimes {
 double rows_per_step(const PlanProblem& problem, std::size_t num_devices);
 std::size_t num_distinct_devices(std::span<const PlannedStage> stages);
 
-// The problem's own objective for plans of any number of devices; the times are built when first asked for.
+// The problem's own objective (Balanced: Latency) for plans of any number of devices; the times are built when
+// first asked for.
 class ObjectiveTimes {
  public:
   explicit ObjectiveTimes(const PlanProblem& problem)

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <utility>
 
+#include "base/check.h"
 #include "partition/cost.h"
 #include "partition/feasibility.h"
 #include "partition/local_search.h"
@@ -19,6 +20,9 @@ constexpr std::size_t kBeamWidth = 48;
 constexpr std::size_t kWideBeam = 512;
 constexpr std::size_t kExactLabels = 8'000'000;  // memory is the only limit up to kExactDevices
 constexpr std::size_t kTryLabels = 150'000;      // beyond it, what a proof may cost
+constexpr std::size_t kLevelLabels = 1'000'000;  // one of Balanced's many searches
+constexpr double kClearly = 1e-9;                // relative: less of a difference is rounding
+constexpr double kNarrow = 1e-3;                 // relative: from here on, steps instead of halving
 
 // Which devices a plan may use, which of them the search looks at, and the tables that depend on neither
 // objective.
@@ -33,7 +37,12 @@ class Planner {
   }
 
   SearchOutcome search() {
-    return problem_.objective == Objective::Latency ? least_latency() : least_bottleneck();
+    switch (problem_.objective) {
+      case Objective::Latency: return least_latency();
+      case Objective::Throughput: return least_bottleneck();
+      case Objective::Balanced: return balanced();
+    }
+    SHOAL_CHECK(false);
   }
 
   // Of the last search; the objective itself if it was complete.
@@ -174,6 +183,72 @@ class Planner {
     best.stages = search_space(search, sooner).stages;
     best.objective = times_.of(best.stages);
     return best;
+  }
+
+  // ---- Balanced
+
+  // How busy the busiest device or link of plans on `num_devices` devices is.
+  StageTimes busyness(std::size_t num_devices) const {
+    return StageTimes(problem_, Objective::Throughput, rows_per_step(problem_, num_devices));
+  }
+
+  // First the least bottleneck that any number of devices reaches in time, then the soonest of the plans with it.
+  SearchOutcome balanced() {
+    SearchOutcome best = least_latency();
+    if (!best.found()) return best;
+    bool complete = best.complete;
+    const double limit = best.objective * (1 + problem_.latency_slack) * (1 + kClearly);
+    double bottleneck = busyness(num_distinct_devices(best.stages)).plan(best.stages);
+    const std::uint32_t fewest = std::max(1u, problem_.min_stages);
+    const auto most = std::min(most_devices(), static_cast<std::uint32_t>(candidates_.size()));
+    for (std::uint32_t n = fewest; n <= most; ++n) complete = level_out(n, limit, best, bottleneck) && complete;
+    best.objective = times_.of(best.stages);
+    for (std::uint32_t n = fewest; n <= most; ++n) {
+      const SearchOutcome sooner = soonest(n, busyness(n), bottleneck * (1 + kClearly), best);
+      complete = complete && sooner.complete;
+      if (sooner.objective < best.objective * (1 - kClearly)) best = sooner;
+    }
+    best.complete = complete;
+    return best;
+  }
+
+  // Lowers `bottleneck` as far as plans on n devices reach it within `limit`, with `best` such a plan: halves what
+  // is between it and the bound, then goes on in steps until a search finds none. False if a search was cut off.
+  bool level_out(std::uint32_t n, double limit, SearchOutcome& best, double& bottleneck) {
+    const StageTimes busy = busyness(n);
+    double bound = bound_of_all(busy, n);
+    bool complete = true;
+    bool is_better = false;  // than other numbers of devices: only then is halving worth it
+    while (bound <= bottleneck * (1 - kClearly)) {
+      const double just_below = bottleneck * (1 - kClearly);
+      const bool halves = is_better && bottleneck - bound > kNarrow * bottleneck;
+      const double ceiling = halves ? (bound + bottleneck) / 2 : just_below;
+      SearchOutcome in_time = best;
+      in_time.objective = limit;
+      SearchOutcome found = soonest(n, busy, ceiling, in_time);
+      complete = complete && found.complete;
+      if (num_distinct_devices(found.stages) == n && busy.plan(found.stages) <= ceiling * (1 + 1e-12)) {
+        bottleneck = busy.plan(found.stages);
+        best = std::move(found);
+        is_better = true;
+      } else if (halves) {
+        bound = ceiling;
+      } else {
+        break;
+      }
+    }
+    return complete;
+  }
+
+  // The plan of least latency on n devices with no bottleneck above `ceiling`; `in_time` where none is sooner.
+  SearchOutcome soonest(std::uint32_t n, const StageTimes& busy, double ceiling, const SearchOutcome& in_time) {
+    SearchSpace space(problem_, memory_, times_.for_devices(1), candidates_, {&busy, ceiling});
+    space.min_devices = std::max(1u, problem_.min_stages);
+    space.exact_devices = n;
+    PathSearch search(space);
+    const SearchOutcome first = search.run({kBeamWidth, kExactLabels}, in_time);
+    if (first.complete || !is_small()) return first;
+    return search.run({.max_labels = kLevelLabels}, first);
   }
 
   const PlanProblem& problem_;

@@ -45,6 +45,8 @@ enum class Objective : std::uint8_t {
   Latency,     // seconds per token of one stream
   Throughput,  // seconds per token of num_streams streams on the busiest device or link; of equals, least
                // Latency
+  Balanced,    // of the plans within latency_slack of the least Latency, the one whose busiest device or link
+               // (as for Throughput) is least busy; of equals, least Latency. On equal devices: an even split
 };
 
 // A planning problem: all that the planner may look at.
@@ -60,9 +62,10 @@ struct PlanProblem {
   double context = 512;                         // positions at which a stage's time is judged
   Range layers = {};  // which units are layers, for min_stages; empty: all but the first and the last
   std::uint32_t min_stages = 1;   // distinct devices that must hold a layer each; 0 or 1: free
-  std::uint32_t num_streams = 1;  // k, for Throughput
-  double rows_per_step = 0;       // for Throughput; 0: num_streams shared out over the plan's devices
+  std::uint32_t num_streams = 1;  // k, for Throughput and Balanced
+  double rows_per_step = 0;       // for the same; 0: num_streams shared out over the plan's devices
   Objective objective = Objective::Latency;
+  double latency_slack = 0.02;  // for Balanced: how much longer than the least Latency a token may take
 };
 
 }  // namespace shoal

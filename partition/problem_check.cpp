@@ -174,6 +174,7 @@ Status check_problem(const PlanProblem& problem) {
   }
   if (!is_time(problem.context)) return invalid("its context is not a length");
   if (!is_time(problem.rows_per_step)) return invalid("its rows per step are not a number");
+  if (!is_time(problem.latency_slack)) return invalid("its latency slack is not a number");
   if (problem.input_bytes > kMaxUnitBytes || problem.result_bytes > kMaxUnitBytes) {
     return invalid("its input or result exceeds 2^50 bytes");
   }

@@ -22,7 +22,8 @@ class Repair {
         std::find_if(stages_.begin(), stages_.end(),
                      [&](const PlannedStage& s) { return s.units.begin >= gap.end; }) -
         stages_.begin());
-    best_seconds_ = -1;
+    best_.clear();
+    tried_.clear();
     for (std::uint32_t left_end = gap.begin; left_end <= gap.end; ++left_end) {
       if (at_ == 0 && left_end > gap.begin) break;
       for (std::uint32_t right_begin = left_end; right_begin <= gap.end; ++right_begin) {
@@ -30,7 +31,8 @@ class Repair {
         try_split(left_end, right_begin);
       }
     }
-    if (best_seconds_ < 0) return false;
+    if (problem_.objective == Objective::Balanced) level_out();
+    if (best_.empty()) return false;
     stages_ = best_;
     return true;
   }
@@ -62,22 +64,43 @@ class Repair {
 
   void consider(const std::vector<PlannedStage>& stages) {
     const double seconds = times_.of(stages);
-    const bool clearly_better = best_seconds_ < 0 || seconds < best_seconds_ * (1 - 1e-12);
-    const bool smaller =
-        best_seconds_ >= 0 && seconds <= best_seconds_ * (1 + 1e-12) && stages.size() < best_.size();
+    if (problem_.objective == Objective::Balanced && memory_allows(problem_, stages)) tried_.push_back({seconds, stages});
+    keep_if_less(seconds, stages);
+  }
+
+  void keep_if_less(double seconds, const std::vector<PlannedStage>& stages) {
+    const bool clearly_better = best_.empty() || seconds < best_seconds_ * (1 - 1e-12);
+    const bool smaller = !best_.empty() && seconds <= best_seconds_ * (1 + 1e-12) && stages.size() < best_.size();
     if (!clearly_better && !smaller) return;
     if (!memory_allows(problem_, stages)) return;
     best_seconds_ = seconds;
     best_ = stages;
   }
 
+  // Balanced: of the splits about as soon as the soonest, the one that leaves nobody busier than needed.
+  void level_out() {
+    const double limit = best_seconds_ * (1 + problem_.latency_slack) * (1 + 1e-9);
+    best_.clear();
+    for (const Tried& split : tried_) {
+      if (split.seconds > limit) continue;
+      const double rows = rows_per_step(problem_, num_distinct_devices(split.stages));
+      keep_if_less(StageTimes(problem_, Objective::Throughput, rows).plan(split.stages), split.stages);
+    }
+  }
+
+  struct Tried {
+    double seconds;
+    std::vector<PlannedStage> stages;
+  };
+
   const PlanProblem& problem_;
   ObjectiveTimes times_;
   std::vector<PlannedStage> stages_;
   Range gap_;
   std::size_t at_ = 0;  // the stage after the gap
-  double best_seconds_ = -1;
+  double best_seconds_ = 0;
   std::vector<PlannedStage> best_;
+  std::vector<Tried> tried_;  // of a Balanced problem: what fits
 };
 
 struct Remains {

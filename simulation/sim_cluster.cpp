@@ -46,10 +46,13 @@ Result<std::unique_ptr<SimCluster>> SimCluster::open(SimClusterOptions options) 
   Network& network = cluster->world_->add_host(kHub, "hub");
   ClusterSettings settings = cluster->options_.settings;
   settings.arithmetic_digest = 1;
-  settings.expect_devices = static_cast<std::uint32_t>(cluster->options_.devices.size());
+  const auto is_present = [](const SimDevice& device) { return device.is_present; };
+  settings.expect_devices = static_cast<std::uint32_t>(std::ranges::count_if(cluster->options_.devices, is_present));
   settings.scheduler.max_context = settings.max_context;
   cluster->hub_ = std::make_unique<SimHub>(*cluster->file_, *std::move(model), settings, cluster->text_, network);
-  for (std::size_t i = 0; i < cluster->options_.devices.size(); ++i) cluster->start(device_id(i));
+  for (std::size_t i = 0; i < cluster->options_.devices.size(); ++i) {
+    if (is_present(cluster->options_.devices[i])) cluster->start(device_id(i));
+  }
   return cluster;
 }
 

@@ -50,7 +50,9 @@ class SimCluster {
     std::string digest;
   };
   Answer answer(RequestId id);
+  const std::vector<InferenceEvent>& events_of(RequestId id) { return hub_->events_of(id); }
   const ClusterState& hub() const { return hub_->state(); }
+  bool is_running(DeviceId device) const { return workers_.contains(device); }
   const WorkerState& worker(DeviceId device) const { return workers_.at(device)->state(); }
   std::uint64_t shard_bytes_sent() const { return hub_->shard_bytes_sent(); }
   std::size_t num_plan_stages() const;

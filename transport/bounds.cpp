@@ -12,7 +12,9 @@ namespace {
 
 // Length of the well-formed UTF-8 character at text[at], 0 if there is none. Source: Unicode 15, table 3-7.
 std::size_t character_length(std::string_view text, std::size_t at) {
-  const auto byte = [&](std::size_t i) -> unsigned { return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0; };
+  const auto byte = [&](std::size_t i) -> unsigned {
+    return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0;
+  };
   const auto follows = [&](std::size_t i) { return (byte(i) & 0xC0) == 0x80; };
   const unsigned first = byte(0);
   if (first < 0x80) return 1;
@@ -36,7 +38,9 @@ bool is_control(std::string_view text, std::size_t at, std::size_t length) {
   return length == 2 && byte == 0xC2 && static_cast<unsigned char>(text[at + 1]) < 0xA0;  // C1 controls
 }
 
-bool is_text(std::string_view text, std::size_t max_bytes) { return text.size() <= max_bytes && is_printable(text); }
+bool is_text(std::string_view text, std::size_t max_bytes) {
+  return text.size() <= max_bytes && is_printable(text);
+}
 bool is_name(std::string_view text) { return !text.empty() && is_text(text, kMaxNameBytes); }
 bool is_reason(std::string_view text) { return is_text(text, kMaxReasonBytes); }
 bool is_amount(double value) { return std::isfinite(value) && value >= 0; }
@@ -62,7 +66,8 @@ const char* check(const JoinRequest& m) {
 const char* check(const JoinReply& m) {
   if (!is_reason(m.reason)) return "JoinReply.reason: too long or not printable";
   if (!is_device(m.device)) return "JoinReply.device: too large";
-  if (m.admitted && (m.control_port == 0 || m.data_port == 0 || m.bulk_port == 0)) return "JoinReply: a port is missing";
+  if (m.admitted && (m.control_port == 0 || m.data_port == 0 || m.bulk_port == 0))
+    return "JoinReply: a port is missing";
   return nullptr;
 }
 
@@ -92,7 +97,8 @@ const char* check(const ProfileReport& m) {
   if (!is_amount(m.read_bytes_per_second)) return "ProfileReport.read_bytes_per_second: not a rate";
   for (const LayerProfile& unit : m.units) {
     if (unit.unit >= kMaxUnits) return "ProfileReport.units: unit too large";
-    if (!is_amount(unit.seconds_batch1) || !is_amount(unit.seconds_batch32) || !is_amount(unit.seconds_per_1k_context)) {
+    if (!is_amount(unit.seconds_batch1) || !is_amount(unit.seconds_batch32) ||
+        !is_amount(unit.seconds_per_1k_context)) {
       return "ProfileReport.units: not a duration";
     }
   }
@@ -103,7 +109,8 @@ const char* check(const LinkReport& m) {
   if (m.links.size() > kMaxDevices) return "LinkReport.links: too many";
   for (const LinkMeasurement& link : m.links) {
     if (!is_device(link.to)) return "LinkReport.links: device too large";
-    if (!is_amount(link.latency_seconds) || !is_amount(link.bytes_per_second)) return "LinkReport.links: not a measurement";
+    if (!is_amount(link.latency_seconds) || !is_amount(link.bytes_per_second))
+      return "LinkReport.links: not a measurement";
   }
   return nullptr;
 }
@@ -115,11 +122,17 @@ const char* check(const StepRefused& m) {
   return nullptr;
 }
 
-const char* check(const PeerUnreachable& m) { return is_device(m.device) ? nullptr : "PeerUnreachable.device: too large"; }
+const char* check(const PeerUnreachable& m) {
+  return is_device(m.device) ? nullptr : "PeerUnreachable.device: too large";
+}
 const char* check(const Welcome& m) { return is_device(m.device) ? nullptr : "Welcome.device: too large"; }
-const char* check(const Refused& m) { return is_reason(m.reason) ? nullptr : "Refused.reason: too long or not printable"; }
+const char* check(const Refused& m) {
+  return is_reason(m.reason) ? nullptr : "Refused.reason: too long or not printable";
+}
 const char* check(const Activate&) { return nullptr; }
-const char* check(const Goodbye& m) { return is_reason(m.reason) ? nullptr : "Goodbye.reason: too long or not printable"; }
+const char* check(const Goodbye& m) {
+  return is_reason(m.reason) ? nullptr : "Goodbye.reason: too long or not printable";
+}
 
 const char* check_tensors(const std::vector<TensorRef>& tensors) {
   if (tensors.size() > kMaxTensorsPerPlan) return "tensors: too many";
@@ -170,7 +183,8 @@ const char* check_groups(const std::vector<RowGroup>& groups, std::uint32_t& num
   for (const RowGroup& group : groups) {
     if (group.num_rows > kMaxRowsPerStep) return "groups.num_rows: too many";
     if ((group.flags & ~kKnownFlags) != 0) return "groups.flags: unknown flag";
-    if ((group.num_rows == 0) != ((group.flags & kCloses) != 0)) return "groups: without rows, and not closing (or the reverse)";
+    if ((group.num_rows == 0) != ((group.flags & kCloses) != 0))
+      return "groups: without rows, and not closing (or the reverse)";
     if (group.first_position > kMaxPosition) return "groups.first_position: too large";
     if (group.next_id < -1) return "groups.next_id: below -1";
     num_rows += group.num_rows;
@@ -179,13 +193,16 @@ const char* check_groups(const std::vector<RowGroup>& groups, std::uint32_t& num
 }
 
 const char* check_sampling(const SamplingParams& params) {
-  const float all[] = {params.temperature,    params.top_p,            params.min_p,
-                       params.repeat_penalty, params.presence_penalty, params.frequency_penalty};
+  const float all[] = {
+      params.temperature,      params.top_p, params.min_p, params.repeat_penalty, params.presence_penalty,
+      params.frequency_penalty};
   for (float value : all) {
     if (!std::isfinite(value)) return "opens.params: not finite";
   }
-  if (params.temperature < 0 || params.repeat_penalty <= 0) return "opens.params: temperature or repeat_penalty below its bound";
-  if (params.top_p < 0 || params.top_p > 1 || params.min_p < 0 || params.min_p > 1) return "opens.params: top_p or min_p not in [0, 1]";
+  if (params.temperature < 0 || params.repeat_penalty <= 0)
+    return "opens.params: temperature or repeat_penalty below its bound";
+  if (params.top_p < 0 || params.top_p > 1 || params.min_p < 0 || params.min_p > 1)
+    return "opens.params: top_p or min_p not in [0, 1]";
   if (params.top_logprobs > kMaxTopLogprobs) return "opens.params.top_logprobs: too many";
   if (params.answer_begin > kMaxPosition) return "opens.params.answer_begin: too large";
   if (params.logit_bias.size() > kMaxLogitBias) return "opens.params.logit_bias: too many";
@@ -215,7 +232,8 @@ const char* check(const StepFrame& m) {
   if (m.dtype > Dtype::F32) return "StepFrame.dtype: unknown";
   const std::uint64_t bytes = total_size(m.payload);
   if ((m.dtype == Dtype::None) != (bytes == 0)) return "StepFrame: payload without a dtype (or the reverse)";
-  if (bytes > num_rows * kMaxHiddenSize * sizeof(float)) return "StepFrame.payload: more than its rows can be";
+  if (bytes > num_rows * kMaxHiddenSize * sizeof(float))
+    return "StepFrame.payload: more than its rows can be";
   for (const Payload& part : m.payload) {
     if (part.size() % sizeof(float) != 0) return "StepFrame.payload: not whole values";
   }
@@ -224,9 +242,12 @@ const char* check(const StepFrame& m) {
 
 const char* check_row(const CandidateRow& row) {
   if (row.position > kMaxPosition) return "CandidatesFrame.rows.position: too large";
-  if (row.raw.size() > kMaxHeadBlocks || row.first_block >= kMaxUnits) return "CandidatesFrame.rows: too many blocks";
-  if (!row.adjusted.empty() && row.adjusted.size() != row.raw.size()) return "CandidatesFrame.rows.adjusted: not one per block";
-  if (!row.digests.empty() && row.digests.size() != row.raw.size()) return "CandidatesFrame.rows.digests: not one per block";
+  if (row.raw.size() > kMaxHeadBlocks || row.first_block >= kMaxUnits)
+    return "CandidatesFrame.rows: too many blocks";
+  if (!row.adjusted.empty() && row.adjusted.size() != row.raw.size())
+    return "CandidatesFrame.rows.adjusted: not one per block";
+  if (!row.digests.empty() && row.digests.size() != row.raw.size())
+    return "CandidatesFrame.rows.digests: not one per block";
   for (const auto* list : {&row.by_raw, &row.by_adjusted, &row.by_noise}) {
     if (list->size() > kMaxCandidates) return "CandidatesFrame.rows: too many candidates";
     for (const Candidate& candidate : *list) {
@@ -252,12 +273,17 @@ const char* check(const Ping& m) {
   if (m.echo_bytes > kMaxPingBytes || total_size(m.payload) > kMaxPingBytes) return "Ping: too large";
   return nullptr;
 }
-const char* check(const Pong& m) { return total_size(m.payload) > kMaxPingBytes ? "Pong: too large" : nullptr; }
+const char* check(const Pong& m) {
+  return total_size(m.payload) > kMaxPingBytes ? "Pong: too large" : nullptr;
+}
 
-bool are_panels(std::uint32_t first, std::uint32_t count) { return first < kMaxPanels && count <= kMaxPanels - first; }
+bool are_panels(std::uint32_t first, std::uint32_t count) {
+  return first < kMaxPanels && count <= kMaxPanels - first;
+}
 
 const char* check(const ShardRequest& m) {
-  return m.num_panels > 0 && are_panels(m.first_panel, m.num_panels) ? nullptr : "ShardRequest: no panels, or too many";
+  return m.num_panels > 0 && are_panels(m.first_panel, m.num_panels) ? nullptr
+                                                                     : "ShardRequest: no panels, or too many";
 }
 const char* check(const ShardData& m) {
   if (!are_panels(m.first_panel, m.num_panels)) return "ShardData: too many panels";

@@ -16,7 +16,8 @@ class BufferPool;
 // A pool's buffer on loan; goes back when destroyed, on whichever thread that is. Move-only.
 class PooledBuffer {
  public:
-  PooledBuffer(std::shared_ptr<BufferPool> pool, std::vector<std::byte> bytes) : pool_(std::move(pool)), bytes_(std::move(bytes)) {}
+  PooledBuffer(std::shared_ptr<BufferPool> pool, std::vector<std::byte> bytes)
+      : pool_(std::move(pool)), bytes_(std::move(bytes)) {}
   PooledBuffer(PooledBuffer&&) noexcept = default;
   PooledBuffer& operator=(PooledBuffer&&) = delete;
   ~PooledBuffer();
@@ -25,7 +26,8 @@ class PooledBuffer {
 
   // Hands it over as a frame's payload: the first `size` bytes.
   static Payload into_payload(PooledBuffer buffer, std::size_t size) {
-    const Bytes view = Bytes(buffer.bytes_).first(size);  // the vector's memory stays where it is when the owner is moved
+    const Bytes view =
+        Bytes(buffer.bytes_).first(size);  // the vector's memory stays where it is when the owner is moved
     return Payload(std::move(buffer), view);
   }
 

@@ -19,7 +19,8 @@ namespace {
 constexpr std::string_view kScheme = "tcp://";
 
 bool is_host_character(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
+         c == '_';
 }
 
 bool is_ipv6_literal(const std::string& host) {
@@ -29,7 +30,8 @@ bool is_ipv6_literal(const std::string& host) {
 }
 
 Failure bad(std::string_view text, const char* why) {
-  return fail(ErrorCode::InvalidArgument, "\"" + std::string(text.substr(0, kMaxEndpointBytes)) + "\" is no endpoint: " + why +
+  return fail(ErrorCode::InvalidArgument, "\"" + std::string(text.substr(0, kMaxEndpointBytes)) +
+                                              "\" is no endpoint: " + why +
                                               " (write tcp://HOST:PORT, an IPv6 address in brackets)");
 }
 
@@ -37,7 +39,8 @@ Result<std::uint16_t> parse_port(std::string_view whole, std::string_view digits
   std::uint16_t port = 0;
   const char* end = digits.data() + digits.size();
   const auto [stop, error] = std::from_chars(digits.data(), end, port);
-  if (digits.empty() || stop != end || error != std::errc{}) return bad(whole, "the port is not a number from 0 to 65535");
+  if (digits.empty() || stop != end || error != std::errc{})
+    return bad(whole, "the port is not a number from 0 to 65535");
   return port;
 }
 

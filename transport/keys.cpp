@@ -58,11 +58,13 @@ Result<std::optional<std::string>> read_private_file(const std::string& path) {
   if (!file.is_open() && errno == ENOENT) return std::optional<std::string>();
   if (!file.is_open()) return fail(ErrorCode::InvalidArgument, "reading " + path + ": " + why());
   struct stat info {};
-  if (::fstat(file.fd(), &info) != 0) return fail(ErrorCode::InvalidArgument, "reading " + path + ": " + why());
+  if (::fstat(file.fd(), &info) != 0)
+    return fail(ErrorCode::InvalidArgument, "reading " + path + ": " + why());
   if (!S_ISREG(info.st_mode)) return fail(ErrorCode::InvalidArgument, path + " is not a file: move it away");
   if ((info.st_mode & 077) != 0) {
-    return fail(ErrorCode::InvalidArgument,
-                "others may read " + path + ", which holds a secret: run chmod 600 " + path + ", or delete it to get a new one");
+    return fail(ErrorCode::InvalidArgument, "others may read " + path +
+                                                ", which holds a secret: run chmod 600 " + path +
+                                                ", or delete it to get a new one");
   }
   std::string text(kMaxKeyFileBytes, '\0');
   const ssize_t size = ::read(file.fd(), text.data(), text.size());
@@ -87,7 +89,8 @@ Status write_private_file(const std::string& path, std::string_view text) {
   std::error_code error;
   if (!directory.empty() && !std::filesystem::exists(directory, error)) {
     if (!std::filesystem::create_directories(directory, error) || ::chmod(directory.c_str(), 0700) != 0) {
-      return fail(ErrorCode::InvalidArgument, "making the directory " + directory.string() + ": " + (error ? error.message() : why()));
+      return fail(ErrorCode::InvalidArgument,
+                  "making the directory " + directory.string() + ": " + (error ? error.message() : why()));
     }
   }
   const std::string temporary = path + ".new-" + std::to_string(::getpid());
@@ -104,7 +107,10 @@ Status write_private_file(const std::string& path, std::string_view text) {
 }
 
 Failure bad_key_file(const std::string& path) {
-  return fail(ErrorCode::Corrupt, path + " holds no valid key pair: restore it, or delete it to get a new one (the device then joins anew)");
+  return fail(
+      ErrorCode::Corrupt,
+      path +
+          " holds no valid key pair: restore it, or delete it to get a new one (the device then joins anew)");
 }
 
 // "shoal-key-1\npublic <Z85>\nsecret <Z85>\n"
@@ -113,7 +119,8 @@ Result<KeyPair> parse_key_file(const std::string& path, std::string_view text) {
   const std::string head = std::string(kKeyFileTitle) + "\npublic ";
   constexpr std::string_view kMiddle = "\nsecret ";
   if (text.size() != head.size() + kZ85Key + kMiddle.size() + kZ85Key + 1) return bad_key_file(path);
-  if (!text.starts_with(head) || text.substr(head.size() + kZ85Key, kMiddle.size()) != kMiddle) return bad_key_file(path);
+  if (!text.starts_with(head) || text.substr(head.size() + kZ85Key, kMiddle.size()) != kMiddle)
+    return bad_key_file(path);
   KeyPair pair{std::string(text.substr(head.size(), kZ85Key)),
                std::string(text.substr(head.size() + kZ85Key + kMiddle.size(), kZ85Key))};
   std::optional<KeyBytes> secret = z85_decode_key(pair.secret_key);
@@ -126,8 +133,8 @@ Result<KeyPair> parse_key_file(const std::string& path, std::string_view text) {
 }
 
 Failure bad_token(const char* what) {
-  return fail(ErrorCode::InvalidArgument,
-              std::string("the join token ") + what + ": copy it again from the hub (shoal status --token shows it)");
+  return fail(ErrorCode::InvalidArgument, std::string("the join token ") + what +
+                                              ": copy it again from the hub (shoal status --token shows it)");
 }
 
 }  // namespace
@@ -145,14 +152,16 @@ Result<KeyPair> load_or_make_key_pair(const std::string& path) {
   if (!text) return fail(text.error());
   if (*text) return parse_key_file(path, **text);
   KeyPair pair = make_key_pair();
-  std::string file = std::string(kKeyFileTitle) + "\npublic " + pair.public_key + "\nsecret " + pair.secret_key + "\n";
+  std::string file =
+      std::string(kKeyFileTitle) + "\npublic " + pair.public_key + "\nsecret " + pair.secret_key + "\n";
   const Status written = write_private_file(path, file);
   sodium_memzero(file.data(), file.size());
   if (!written) return fail(written.error());
   return pair;
 }
 
-// 64 bytes (the hub's key, the secret) and their CRC-32C, so that a slip in copying is noticed, in URL-safe base64.
+// 64 bytes (the hub's key, the secret) and their CRC-32C, so that a slip in copying is noticed, in URL-safe
+// base64.
 std::string to_string(const JoinToken& token) {
   init_sodium();
   std::vector<std::uint8_t> bytes(2 * kKeyBytes + sizeof(std::uint32_t));
@@ -176,9 +185,12 @@ Result<JoinToken> parse_join_token(const std::string& text) {
   std::array<std::uint8_t, 2 * kKeyBytes + sizeof(std::uint32_t)> bytes{};
   std::size_t size = 0;
   const char* end = nullptr;
-  const int rc = sodium_base642bin(bytes.data(), bytes.size(), body.data(), body.size(), nullptr, &size, &end, kBase64);
-  if (rc != 0 || end != body.data() + body.size() || size != bytes.size()) return bad_token("is incomplete or has a wrong character");
-  if (load<std::uint32_t>(bytes.data() + 2 * kKeyBytes) != crc32c(std::as_bytes(std::span(bytes)).first(2 * kKeyBytes))) {
+  const int rc =
+      sodium_base642bin(bytes.data(), bytes.size(), body.data(), body.size(), nullptr, &size, &end, kBase64);
+  if (rc != 0 || end != body.data() + body.size() || size != bytes.size())
+    return bad_token("is incomplete or has a wrong character");
+  if (load<std::uint32_t>(bytes.data() + 2 * kKeyBytes) !=
+      crc32c(std::as_bytes(std::span(bytes)).first(2 * kKeyBytes))) {
     return bad_token("has a wrong character");
   }
   JoinToken token;
@@ -196,18 +208,22 @@ KeyPair join_key_pair(const JoinToken& token) {
 
 Result<JoinToken> load_or_make_join_token(const std::string& path, const std::string& hub_public_key) {
   init_sodium();
-  if (!is_z85_key(hub_public_key)) return fail(ErrorCode::InvalidArgument, "making a join token: the hub's public key is no key");
+  if (!is_z85_key(hub_public_key))
+    return fail(ErrorCode::InvalidArgument, "making a join token: the hub's public key is no key");
   Result<std::optional<std::string>> text = read_private_file(path);
   if (!text) return fail(text.error());
   if (*text) {
     Result<JoinToken> token = parse_join_token(**text);
-    if (!token) return fail(ErrorCode::Corrupt, path + " holds no valid join token: delete it to get a new one");
+    if (!token)
+      return fail(ErrorCode::Corrupt, path + " holds no valid join token: delete it to get a new one");
     if (token->hub_public_key == hub_public_key) return token;
-    return fail(ErrorCode::InvalidArgument, path + " is the token of another hub key: delete it to get a new one");
+    return fail(ErrorCode::InvalidArgument,
+                path + " is the token of another hub key: delete it to get a new one");
   }
   JoinToken token{hub_public_key, {}};
   randombytes_buf(token.secret.data(), token.secret.size());
-  if (const Status written = write_private_file(path, to_string(token) + "\n"); !written) return fail(written.error());
+  if (const Status written = write_private_file(path, to_string(token) + "\n"); !written)
+    return fail(written.error());
   return token;
 }
 

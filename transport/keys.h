@@ -16,13 +16,14 @@ struct KeyPair {
 
 KeyPair make_key_pair();
 
-// Reads PATH, or makes a pair and writes it there (mode 0600, directory 0700, temporary name then rename). A file that others may read, or
-// that holds no valid pair, is an error that says what to do.
+// Reads PATH, or makes a pair and writes it there (mode 0600, directory 0700, temporary name then rename). A
+// file that others may read, or that holds no valid pair, is an error that says what to do.
 Result<KeyPair> load_or_make_key_pair(const std::string& path);
 
-// "shoal1-<hub's public key><secret>": what a worker needs to join. The secret seeds the join key pair (same on both sides).
+// "shoal1-<hub's public key><secret>": what a worker needs to join. The secret seeds the join key pair (same
+// on both sides).
 struct JoinToken {
-  std::string hub_public_key;           // Z85
+  std::string hub_public_key;  // Z85
   std::array<std::uint8_t, 32> secret{};
 };
 std::string to_string(const JoinToken& token);

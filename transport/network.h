@@ -31,23 +31,23 @@ struct JoinReceived {
   std::uint64_t ticket = 0;
   JoinRequest request;
 };
-// send() to it works from here on. Told by the side that connects once keys are exchanged, and by the side that listens (Control and
-// Bulk only; Data goes one way, Pong excepted) at the peer's first frame. A second connection of the same key replaces the first:
-// PeerDown, PeerUp.
+// send() to it works from here on. Told by the side that connects once keys are exchanged, and by the side
+// that listens (Control and Bulk only; Data goes one way, Pong excepted) at the peer's first frame. A second
+// connection of the same key replaces the first: PeerDown, PeerUp.
 struct PeerUp {
   DeviceId device{};
   Lane lane{};
 };
-// The connection broke, or its first attempts failed (told once per connect()). `refused`: nothing listens at the peer's address any
-// more (the process is dead; probed by connecting).
+// The connection broke, or its first attempts failed (told once per connect()). `refused`: nothing listens at
+// the peer's address any more (the process is dead; probed by connecting).
 struct PeerDown {
   DeviceId device{};
   Lane lane{};
   bool refused = false;
   std::string reason = {};  // in words, where it is known: "it refused our key"
 };
-// Bytes that are no message of ours, or too many, or on the wrong lane. That key's frames on this lane are dropped unread from here on;
-// the hub revokes it.
+// Bytes that are no message of ours, or too many, or on the wrong lane. That key's frames on this lane are
+// dropped unread from here on; the hub revokes it.
 struct Malformed {
   DeviceId from{};
   Lane lane{};
@@ -58,25 +58,29 @@ struct Woken {};
 
 using NetworkEvent = std::variant<Received, JoinReceived, PeerUp, PeerDown, Malformed, Woken>;
 
-// One process's sockets, or a simulated host's. Owned by the reactor thread, which makes every call but wake(). Nothing blocks but wait().
+// One process's sockets, or a simulated host's. Owned by the reactor thread, which makes every call but
+// wake(). Nothing blocks but wait().
 class Network {
  public:
   virtual ~Network() = default;
 
-  // Admits a peer's key under this id (ZAP), before any frame of it is read. Again with another key: the old one is revoked.
-  // Forgives malformed frames. InvalidArgument: no key, or admitted under another id.
+  // Admits a peer's key under this id (ZAP), before any frame of it is read. Again with another key: the old
+  // one is revoked. Forgives malformed frames. InvalidArgument: no key, or admitted under another id.
   virtual Status admit(DeviceId device, const std::string& public_key) = 0;
   // Refuses the key from now on and cuts its connections to us; no PeerDown follows.
   virtual void revoke(DeviceId device) = 0;
 
-  // Connects to the peer's endpoint ("tcp://host:port") on this lane, with its expected public key. Reconnects by itself; frames are
-  // queued only while connected. Calling it again with another endpoint or key replaces the connection.
-  virtual Status connect(DeviceId device, Lane lane, const std::string& endpoint, const std::string& public_key) = 0;
+  // Connects to the peer's endpoint ("tcp://host:port") on this lane, with its expected public key.
+  // Reconnects by itself; frames are queued only while connected. Calling it again with another endpoint or
+  // key replaces the connection.
+  virtual Status connect(DeviceId device, Lane lane, const std::string& endpoint,
+                         const std::string& public_key) = 0;
   virtual void disconnect(DeviceId device, Lane lane) = 0;
 
-  // On our connection to the peer where connect() made one on this lane, else on the peer's to us (Control, Bulk). A Pong goes back
-  // where its Ping came from. Unavailable: no such connection, not up, or its queue is full. InvalidArgument: out of bounds, or not a
-  // message of this lane. The message is consumed either way.
+  // On our connection to the peer where connect() made one on this lane, else on the peer's to us (Control,
+  // Bulk). A Pong goes back where its Ping came from. Unavailable: no such connection, not up, or its queue
+  // is full. InvalidArgument: out of bounds, or not a message of this lane. The message is consumed either
+  // way.
   virtual Status send(DeviceId to, Lane lane, Message message) = 0;
   virtual Status reply_join(std::uint64_t ticket, JoinReply reply) = 0;
 
@@ -87,7 +91,7 @@ class Network {
   virtual void wake() = 0;
 
   // How many messages were turned away: malformed, or of a key cut off for that.
-  virtual std::uint64_t rejected_frames() const = 0;
+  virtual std::uint64_t rejected_frames() const { return 0; }
 };
 
 }  // namespace shoal

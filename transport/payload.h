@@ -12,8 +12,9 @@
 
 namespace shoal {
 
-// Move-only bytes of a frame, read where they lie (any alignment), with whatever keeps them alive. The owner lives inside the
-// payload when it fits 72 bytes (a ZeroMQ message, a pooled buffer's handle), so passing one on allocates nothing.
+// Move-only bytes of a frame, read where they lie (any alignment), with whatever keeps them alive. The owner
+// lives inside the payload when it fits 72 bytes (a ZeroMQ message, a pooled buffer's handle), so passing one
+// on allocates nothing.
 class Payload {
  public:
   Payload() = default;

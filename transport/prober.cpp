@@ -66,7 +66,8 @@ void Prober::ask(DeviceId device, Lane lane, const std::string& endpoint, std::s
 }
 
 bool Prober::cancel(DeviceId device, Lane lane, Answer& answer) {
-  const auto found = std::find_if(probes_.begin(), probes_.end(), [&](const Probe& p) { return p.device == device && p.lane == lane; });
+  const auto found = std::find_if(probes_.begin(), probes_.end(),
+                                  [&](const Probe& p) { return p.device == device && p.lane == lane; });
   if (found == probes_.end()) return false;
   answer = {device, lane, false, std::move(found->reason)};
   close_socket(found->fd);
@@ -93,7 +94,8 @@ void Prober::start(Probe& probe) {
     probe.attempts_left = 0;
     return;
   }
-  if (::connect(probe.fd, reinterpret_cast<const sockaddr*>(&address->bytes), address->size) != 0 && errno == ECONNREFUSED) {
+  if (::connect(probe.fd, reinterpret_cast<const sockaddr*>(&address->bytes), address->size) != 0 &&
+      errno == ECONNREFUSED) {
     probe.attempts_left = -1;  // known at once
   }
 }

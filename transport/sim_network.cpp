@@ -11,13 +11,15 @@ constexpr Duration kSynRetry = std::chrono::seconds(1);  // first retransmission
 
 }  // namespace
 
-// ---- Keys -----------------------------------------------------------------------------------------------------------------
+// ---- Keys -----------------------------------------------------------------------------------
 
 Status SimProcess::admit(DeviceId device, const std::string& public_key) {
-  if (!is_z85_key(public_key)) return fail(ErrorCode::InvalidArgument, "admitting a device: its public key is no key");
+  if (!is_z85_key(public_key))
+    return fail(ErrorCode::InvalidArgument, "admitting a device: its public key is no key");
   for (const auto& [other, key] : admitted_) {
     if (other != device && key == public_key) {
-      return fail(ErrorCode::InvalidArgument, "this key is already admitted as device " + std::to_string(raw(other)));
+      return fail(ErrorCode::InvalidArgument,
+                  "this key is already admitted as device " + std::to_string(raw(other)));
     }
   }
   const auto known = admitted_.find(device);
@@ -45,12 +47,14 @@ std::optional<DeviceId> SimProcess::admitted_as(const SimProcess& client, Lane l
   return std::nullopt;
 }
 
-// ---- Connecting -----------------------------------------------------------------------------------------------------------
+// ---- Connecting -----------------------------------------------------------------------------
 
-Status SimProcess::connect(DeviceId device, Lane lane, const std::string& endpoint, const std::string& public_key) {
+Status SimProcess::connect(DeviceId device, Lane lane, const std::string& endpoint,
+                           const std::string& public_key) {
   const Result<Endpoint> parsed = parse_endpoint(endpoint);
   if (!parsed) return fail(parsed.error());
-  if (!is_z85_key(public_key)) return fail(ErrorCode::InvalidArgument, "connecting to " + endpoint + ": its public key is no key");
+  if (!is_z85_key(public_key))
+    return fail(ErrorCode::InvalidArgument, "connecting to " + endpoint + ": its public key is no key");
   const Key key(device, lane);
   const auto known = dials_.find(key);
   if (known != dials_.end()) {
@@ -111,7 +115,8 @@ void SimProcess::finish_dial(Key key) {
   Dial& dial = dials_.at(key);
   SimProcess* server = world_.listener(dial.endpoint);
   if (!server) return dial_failed(key, true, "nothing listens there");
-  if (server->frozen || frozen || world_.is_cut(host_, server->host())) return dial_after(key, kHandshakeTimeout);
+  if (server->frozen || frozen || world_.is_cut(host_, server->host()))
+    return dial_after(key, kHandshakeTimeout);
   if (server->key() != dial.server_key) return dial_failed(key, false, "its key is not the expected one");
   const std::optional<DeviceId> as = server->admitted_as(*this, key.second);
   if (!as) return dial_failed(key, false, "it refused our key");
@@ -150,7 +155,8 @@ void SimProcess::connection_lost(const SimConnectionPtr& connection, const std::
   const auto route = inbound_.find(key);
   if (route == inbound_.end() || route->second != connection) return;
   inbound_.erase(route);
-  if (connection->greeted && (key.second == Lane::Control || key.second == Lane::Bulk)) probe_and_tell_down(key, reason);
+  if (connection->greeted && (key.second == Lane::Control || key.second == Lane::Bulk))
+    probe_and_tell_down(key, reason);
 }
 
 // Asks the peer's port: what we connected to, else its inbox.
@@ -160,13 +166,14 @@ void SimProcess::probe_and_tell_down(Key key, std::string reason) {
   if (!dial) return tell(PeerDown{key.first, key.second, false, std::move(reason)});
   const DeviceId there = key.first;  // near enough for the time it takes
   const bool silent = world_.hosts.contains(there) && world_.is_cut(host_, there);
-  const Duration takes = silent ? Duration(kProbeTimeout) : world_.delay(host_, there) + world_.delay(there, host_);
+  const Duration takes =
+      silent ? Duration(kProbeTimeout) : world_.delay(host_, there) + world_.delay(there, host_);
   world_.after(takes, [this, key, silent, endpoint = dial->endpoint, reason = std::move(reason)] {
     if (!dead) tell(PeerDown{key.first, key.second, !silent && world_.listener(endpoint) == nullptr, reason});
   });
 }
 
-// ---- Sending --------------------------------------------------------------------------------------------------------------
+// ---- Sending --------------------------------------------------------------------------------
 
 SimConnectionPtr SimProcess::route(DeviceId to, Lane lane, const Message& message) const {
   const auto inbound = inbound_.find({to, lane});
@@ -178,9 +185,11 @@ SimConnectionPtr SimProcess::route(DeviceId to, Lane lane, const Message& messag
 
 Status SimProcess::send(DeviceId to, Lane lane, Message message) {
   if (dead) return fail(ErrorCode::Unavailable, "this process is dead");
-  if (lane_of(message) != lane) return fail(ErrorCode::InvalidArgument, std::string(name_of(message)) + " does not travel on this lane");
+  if (lane_of(message) != lane)
+    return fail(ErrorCode::InvalidArgument, std::string(name_of(message)) + " does not travel on this lane");
   const SimConnectionPtr connection = route(to, lane, message);
-  if (!connection || !connection->open) return fail(ErrorCode::Unavailable, "no connection to device " + std::to_string(raw(to)));
+  if (!connection || !connection->open)
+    return fail(ErrorCode::Unavailable, "no connection to device " + std::to_string(raw(to)));
   const bool upwards = connection->client == this;
   EncodedMessage encoded;
   if (Status ok = encoder_.encode(std::move(message), encoded); !ok) return ok;
@@ -203,7 +212,7 @@ Status SimProcess::reply_join(std::uint64_t ticket, JoinReply reply) {
   return {};
 }
 
-// ---- Reading --------------------------------------------------------------------------------------------------------------
+// ---- Reading --------------------------------------------------------------------------------
 
 void SimProcess::wait(Duration, std::vector<NetworkEvent>& events) {
   if (dead || frozen) return;
@@ -233,7 +242,8 @@ void SimProcess::read(Unread& unread, std::vector<NetworkEvent>& events) {
     return;
   }
   Result<Message> message = decoder_.decode(lane, *unread.frames);
-  if (message && !may_receive(*message, host_ == kHub)) message = fail(ErrorCode::Corrupt, "message: not for this side");
+  if (message && !may_receive(*message, host_ == kHub))
+    message = fail(ErrorCode::Corrupt, "message: not for this side");
   if (!message) {
     ++rejected_;
     if (unread.upwards && lane == Lane::Join) return;  // the join key is everybody's
@@ -262,7 +272,8 @@ bool SimProcess::greet(const SimConnectionPtr& connection, DeviceId from, std::v
   return true;
 }
 
-void SimProcess::read_join(const SimConnectionPtr& connection, Message message, std::vector<NetworkEvent>& events) {
+void SimProcess::read_join(const SimConnectionPtr& connection, Message message,
+                           std::vector<NetworkEvent>& events) {
   if (tickets_.size() >= kMaxOpenJoinTickets) tickets_.erase(tickets_.begin());
   tickets_[next_ticket_] = connection;
   events.emplace_back(JoinReceived{next_ticket_++, std::get<JoinRequest>(std::move(message))});

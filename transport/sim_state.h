@@ -1,6 +1,7 @@
 #pragma once
 
-// The insides of SimWorld, shared by sim_world.cpp (time, links, faults) and sim_network.cpp (what one process calls).
+// The insides of SimWorld, shared by sim_world.cpp (time, links, faults) and sim_network.cpp (what one
+// process calls).
 
 #include <deque>
 #include <functional>
@@ -21,14 +22,14 @@ struct SimConnection {
   SimProcess* client = nullptr;  // connected
   SimProcess* server = nullptr;  // listens
   Lane lane{};
-  DeviceId server_as{};          // how the client knows the server
-  DeviceId client_as{};          // how the server knows the client
+  DeviceId server_as{};  // how the client knows the server
+  DeviceId client_as{};  // how the server knows the client
   bool open = true;
-  bool greeted = false;          // the server has read a frame of it
+  bool greeted = false;  // the server has read a frame of it
   struct Direction {
     Time last_arrival{};
-    int num_unread = 0;                                     // sent, not yet read: the queue that fills
-    std::deque<std::shared_ptr<std::vector<Payload>>> held; // while the link is cut
+    int num_unread = 0;                                      // sent, not yet read: the queue that fills
+    std::deque<std::shared_ptr<std::vector<Payload>>> held;  // while the link is cut
   };
   Direction up;    // client -> server
   Direction down;  // server -> client
@@ -42,11 +43,13 @@ using SimConnectionPtr = std::shared_ptr<SimConnection>;
 // One process's Network.
 class SimProcess final : public Network {
  public:
-  SimProcess(SimWorld::State& world, DeviceId host, std::string public_key) : world_(world), host_(host), key_(std::move(public_key)) {}
+  SimProcess(SimWorld::State& world, DeviceId host, std::string public_key)
+      : world_(world), host_(host), key_(std::move(public_key)) {}
 
   Status admit(DeviceId device, const std::string& public_key) override;
   void revoke(DeviceId device) override;
-  Status connect(DeviceId device, Lane lane, const std::string& endpoint, const std::string& public_key) override;
+  Status connect(DeviceId device, Lane lane, const std::string& endpoint,
+                 const std::string& public_key) override;
   void disconnect(DeviceId device, Lane lane) override;
   Status send(DeviceId to, Lane lane, Message message) override;
   Status reply_join(std::uint64_t ticket, JoinReply reply) override;
@@ -131,7 +134,9 @@ struct SimWorld::State {
 
   State(std::uint64_t seed, FakeClock& the_clock) : clock(the_clock), random_state(seed) {}
 
-  void at(Time time, std::function<void()> what) { events.emplace(std::pair(time, next_event++), std::move(what)); }
+  void at(Time time, std::function<void()> what) {
+    events.emplace(std::pair(time, next_event++), std::move(what));
+  }
   void after(Duration delay, std::function<void()> what) { at(clock.now() + delay, std::move(what)); }
 
   double random();  // [0, 1)
@@ -143,8 +148,10 @@ struct SimWorld::State {
   std::string endpoint_of(const Host& host, DeviceId id, Lane lane) const;
 
   void transmit(const SimConnectionPtr& connection, bool upwards, std::vector<Payload> frames);
-  void send_over(const SimConnectionPtr& connection, bool upwards, std::shared_ptr<std::vector<Payload>> frames);
-  void arrive(const SimConnectionPtr& connection, bool upwards, const std::shared_ptr<std::vector<Payload>>& frames);
+  void send_over(const SimConnectionPtr& connection, bool upwards,
+                 std::shared_ptr<std::vector<Payload>> frames);
+  void arrive(const SimConnectionPtr& connection, bool upwards,
+              const std::shared_ptr<std::vector<Payload>>& frames);
   void release_held(DeviceId from, DeviceId to);
   void close(const SimConnectionPtr& connection, const SimProcess& by, const char* reason);
   void cut_link(DeviceId from, DeviceId to);

@@ -53,7 +53,7 @@ void flip_bit(std::vector<Payload>& frames, double where) {
 
 }  // namespace
 
-// ---- SimWorld::State: time, links, connections ------------------------------------------------------------------------
+// ---- SimWorld::State: time, links, connections ----------------------------------------------
 
 double SimWorld::State::random() { return static_cast<double>(split_mix(random_state) >> 11) * 0x1p-53; }
 
@@ -64,9 +64,11 @@ Duration SimWorld::State::delay(DeviceId from, DeviceId to) {
 
 std::string SimWorld::State::endpoint_of(const Host& host, DeviceId id, Lane lane) const {
   const std::uint32_t n = raw(id);
-  const std::uint32_t port = id == kHub ? 7171 + static_cast<std::uint32_t>(lane)
-                                        : 30000 + 4 * (host.num_starts % 8000) + static_cast<std::uint32_t>(lane);
-  return "tcp://10.77." + std::to_string(n / 256) + "." + std::to_string(n % 256) + ":" + std::to_string(port);
+  const std::uint32_t port = id == kHub
+                                 ? 7171 + static_cast<std::uint32_t>(lane)
+                                 : 30000 + 4 * (host.num_starts % 8000) + static_cast<std::uint32_t>(lane);
+  return "tcp://10.77." + std::to_string(n / 256) + "." + std::to_string(n % 256) + ":" +
+         std::to_string(port);
 }
 
 SimProcess* SimWorld::State::listener(const std::string& endpoint) const {
@@ -84,7 +86,8 @@ SimProcess* SimWorld::State::listener(const std::string& endpoint) const {
 void SimWorld::State::transmit(const SimConnectionPtr& connection, bool upwards, std::vector<Payload> sent) {
   auto frames = std::make_shared<std::vector<Payload>>(std::move(sent));
   ++connection->direction(upwards).num_unread;
-  const SimFaults& faults = link(connection->sender(upwards).host(), connection->receiver(upwards).host()).faults;
+  const SimFaults& faults =
+      link(connection->sender(upwards).host(), connection->receiver(upwards).host()).faults;
   if (connection->lane != Lane::Data) return send_over(connection, upwards, std::move(frames));
   if (faults.corrupt > 0 && random() < faults.corrupt) flip_bit(*frames, random());
   if (faults.duplicate > 0 && random() < faults.duplicate) {
@@ -92,7 +95,8 @@ void SimWorld::State::transmit(const SimConnectionPtr& connection, bool upwards,
     send_over(connection, upwards, copy_of(*frames));
   }
   if (faults.reorder > 0 && random() < faults.reorder) {
-    const Duration latency = behaviour(link(connection->sender(upwards).host(), connection->receiver(upwards).host())).latency;
+    const Duration latency =
+        behaviour(link(connection->sender(upwards).host(), connection->receiver(upwards).host())).latency;
     const Duration late = from_seconds(seconds(latency) * kReorderLatencies * random());
     after(latency + late, [=, this] { arrive(connection, upwards, frames); });
     return;
@@ -100,7 +104,8 @@ void SimWorld::State::transmit(const SimConnectionPtr& connection, bool upwards,
   send_over(connection, upwards, std::move(frames));
 }
 
-void SimWorld::State::send_over(const SimConnectionPtr& connection, bool upwards, std::shared_ptr<std::vector<Payload>> frames) {
+void SimWorld::State::send_over(const SimConnectionPtr& connection, bool upwards,
+                                std::shared_ptr<std::vector<Payload>> frames) {
   const DeviceId from = connection->sender(upwards).host();
   const DeviceId to = connection->receiver(upwards).host();
   Link& wire = link(from, to);
@@ -125,7 +130,8 @@ void SimWorld::State::send_over(const SimConnectionPtr& connection, bool upwards
   at(arrival, [=, this] { arrive(connection, upwards, frames); });
 }
 
-void SimWorld::State::arrive(const SimConnectionPtr& connection, bool upwards, const std::shared_ptr<std::vector<Payload>>& frames) {
+void SimWorld::State::arrive(const SimConnectionPtr& connection, bool upwards,
+                             const std::shared_ptr<std::vector<Payload>>& frames) {
   SimProcess& receiver = connection->receiver(upwards);
   if (!connection->open || receiver.dead) return;
   SimConnection::Direction& direction = connection->direction(upwards);
@@ -160,7 +166,8 @@ void SimWorld::State::close(const SimConnectionPtr& connection, const SimProcess
   if (is_cut(by.host(), other->host())) {  // no news gets through
     return after(kLeastRetransmit, [=, this, &by] { close(connection, by, reason); });
   }
-  const Time arrival = std::max(clock.now() + delay(by.host(), other->host()), connection->direction(upwards).last_arrival);
+  const Time arrival =
+      std::max(clock.now() + delay(by.host(), other->host()), connection->direction(upwards).last_arrival);
   at(arrival, [=, this, text = std::string(reason)] {
     if (!connection->open) return;
     connection->open = false;
@@ -194,7 +201,7 @@ void SimWorld::State::forget_closed_connections() {
   std::erase_if(connections, [](const SimConnectionPtr& connection) { return !connection->open; });
 }
 
-// ---- SimWorld -----------------------------------------------------------------------------------------------------------
+// ---- SimWorld -------------------------------------------------------------------------------
 
 SimWorld::SimWorld(std::uint64_t seed, FakeClock& clock) : state_(std::make_unique<State>(seed, clock)) {}
 SimWorld::~SimWorld() = default;
@@ -217,7 +224,9 @@ std::string SimWorld::endpoint_of(DeviceId host, Lane lane) const {
 
 void SimWorld::set_link(DeviceId from, DeviceId to, SimLink link) { state_->link(from, to).own = link; }
 void SimWorld::set_every_link(SimLink link) { state_->every_link = link; }
-void SimWorld::set_faults(DeviceId from, DeviceId to, SimFaults faults) { state_->link(from, to).faults = faults; }
+void SimWorld::set_faults(DeviceId from, DeviceId to, SimFaults faults) {
+  state_->link(from, to).faults = faults;
+}
 
 void SimWorld::cut_one_way(DeviceId from, DeviceId to) { state_->cut_link(from, to); }
 void SimWorld::cut(DeviceId a, DeviceId b) {
@@ -253,7 +262,8 @@ void SimWorld::kill(DeviceId host) {
   if (process->dead) return;
   process->dead = true;
   for (const SimConnectionPtr& connection : std::vector(state_->connections)) {
-    if (connection->client == process || connection->server == process) state_->close(connection, *process, "the connection broke");
+    if (connection->client == process || connection->server == process)
+      state_->close(connection, *process, "the connection broke");
   }
 }
 
@@ -264,7 +274,8 @@ bool SimWorld::is_frozen(DeviceId host) const { return state_->hosts.at(host).pr
 
 std::optional<Time> SimWorld::next_event_time() const {
   for (const auto& [id, host] : state_->hosts) {
-    if (!host.process->dead && !host.process->frozen && host.process->has_unread()) return state_->clock.now();
+    if (!host.process->dead && !host.process->frozen && host.process->has_unread())
+      return state_->clock.now();
   }
   if (state_->events.empty()) return std::nullopt;
   return std::max(state_->clock.now(), state_->events.begin()->first.first);

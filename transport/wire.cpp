@@ -38,10 +38,12 @@ void make_reasons_fit(Message& message) {
   std::visit(
       [](auto& m) {
         if constexpr (requires { m.reason.append("x"); }) {
-          if (!is_printable(m.reason) || m.reason.size() > kMaxReasonBytes) m.reason = printable(m.reason, kMaxReasonBytes - 3);
+          if (!is_printable(m.reason) || m.reason.size() > kMaxReasonBytes)
+            m.reason = printable(m.reason, kMaxReasonBytes - 3);
         }
         if constexpr (requires { m.detail.append("x"); }) {
-          if (!is_printable(m.detail) || m.detail.size() > kMaxReasonBytes) m.detail = printable(m.detail, kMaxReasonBytes - 3);
+          if (!is_printable(m.detail) || m.detail.size() > kMaxReasonBytes)
+            m.detail = printable(m.detail, kMaxReasonBytes - 3);
         }
       },
       message);
@@ -78,8 +80,9 @@ Bytes seal(flatbuffers::FlatBufferBuilder& builder) {
 }
 
 Failure too_large(const Message& message, const char* frame, std::size_t size, std::size_t limit) {
-  return fail(ErrorCode::InvalidArgument, std::string(name_of(message)) + ": its " + frame + " frame is " + std::to_string(size) +
-                                              " bytes, at most " + std::to_string(limit) + " fit");
+  return fail(ErrorCode::InvalidArgument, std::string(name_of(message)) + ": its " + frame + " frame is " +
+                                              std::to_string(size) + " bytes, at most " +
+                                              std::to_string(limit) + " fit");
 }
 
 wire::PayloadSeal seal_of(const std::vector<Payload>& payload) {
@@ -95,8 +98,9 @@ wire::PayloadSeal seal_of(const std::vector<Payload>& payload) {
 
 namespace wire {
 Failure other_version(std::uint32_t theirs) {
-  return fail(ErrorCode::Unsupported, "the frame speaks protocol version " + std::to_string(theirs) + ", this process speaks " +
-                                          std::to_string(kProtocolVersion) + ": run the same release on every device");
+  return fail(ErrorCode::Unsupported, "the frame speaks protocol version " + std::to_string(theirs) +
+                                          ", this process speaks " + std::to_string(kProtocolVersion) +
+                                          ": run the same release on every device");
 }
 }  // namespace wire
 
@@ -109,26 +113,31 @@ Lane lane_of(const Message& message) {
 
 bool may_receive(const Message& message, bool receiver_is_hub) {
   if (is_any<Goodbye, Ping, Pong, ShardRequest, ShardData>(message)) return true;
-  const bool for_hub = is_any<JoinRequest, Hello, Beat, StageStatus, ProfileReport, LinkReport, StepRefused, PeerUnreachable,
-                              CandidatesFrame>(message);
+  const bool for_hub = is_any<JoinRequest, Hello, Beat, StageStatus, ProfileReport, LinkReport, StepRefused,
+                              PeerUnreachable, CandidatesFrame>(message);
   return for_hub == receiver_is_hub;
 }
 
 const char* name_of(const Message& message) {
   static constexpr const char* kNames[] = {
-      "JoinRequest",     "JoinReply",  "Hello",   "Beat",           "StageStatus", "ProfileReport", "LinkReport", "StepRefused",
-      "PeerUnreachable", "Welcome",    "Refused", "ProfileRequest", "ProbeLinks",  "PlanMessage",   "Activate",   "Goodbye",
-      "StepFrame",       "CandidatesFrame", "Ping", "Pong",         "ShardRequest", "ShardData"};
+      "JoinRequest", "JoinReply",   "Hello",           "Beat",     "StageStatus", "ProfileReport",
+      "LinkReport",  "StepRefused", "PeerUnreachable", "Welcome",  "Refused",     "ProfileRequest",
+      "ProbeLinks",  "PlanMessage", "Activate",        "Goodbye",  "StepFrame",   "CandidatesFrame",
+      "Ping",        "Pong",        "ShardRequest",    "ShardData"};
   static_assert(std::size(kNames) == std::variant_size_v<Message>);
   return kNames[message.index()];
 }
 
 const char* name_of(Lane lane) {
   switch (lane) {
-    case Lane::Join: return "join";
-    case Lane::Control: return "control";
-    case Lane::Data: return "data";
-    case Lane::Bulk: return "bulk";
+    case Lane::Join:
+      return "join";
+    case Lane::Control:
+      return "control";
+    case Lane::Data:
+      return "data";
+    case Lane::Bulk:
+      return "bulk";
   }
   return "unknown";
 }
@@ -147,7 +156,7 @@ std::vector<Payload> to_frames(EncodedMessage encoded) {
   return frames;
 }
 
-// ---- Encoder --------------------------------------------------------------------------------------------------------
+// ---- Encoder --------------------------------------------------------------------------------
 
 struct Encoder::State {
   flatbuffers::FlatBufferBuilder header{kMaxHeaderBytes};
@@ -184,13 +193,16 @@ Status Encoder::encode(Message&& message, EncodedMessage& out) {
     wire::pack_control(state_->header, message);
   } else {
     state_->take_payload(message, out.payload);
-    if (out.payload.size() > kMaxPayloadFrames) return too_large(message, "payload", out.payload.size(), kMaxPayloadFrames);
+    if (out.payload.size() > kMaxPayloadFrames)
+      return too_large(message, "payload", out.payload.size(), kMaxPayloadFrames);
     const wire::PayloadSeal payload = seal_of(out.payload);
-    if (payload.bytes > kMaxPayloadBytes) return too_large(message, "payload", payload.bytes, kMaxPayloadBytes);
+    if (payload.bytes > kMaxPayloadBytes)
+      return too_large(message, "payload", payload.bytes, kMaxPayloadBytes);
     wire::pack_data(state_->header, message, payload);
   }
   out.header = seal(state_->header);
-  if (out.header.size() > max_header_bytes(lane)) return too_large(message, "header", out.header.size(), max_header_bytes(lane));
+  if (out.header.size() > max_header_bytes(lane))
+    return too_large(message, "header", out.header.size(), max_header_bytes(lane));
   const auto* step = std::get_if<StepFrame>(&message);
   if (!step || step->opens.empty()) return {};
   state_->opens.Clear();
@@ -200,11 +212,11 @@ Status Encoder::encode(Message&& message, EncodedMessage& out) {
   return {};
 }
 
-// ---- Decoder --------------------------------------------------------------------------------------------------------
+// ---- Decoder --------------------------------------------------------------------------------
 
 struct Decoder::State {
-  std::vector<std::uint64_t> aligned;   // FlatBuffers are read from here: frames lie anywhere
-  std::vector<std::byte> contiguous;    // candidates that came in several frames
+  std::vector<std::uint64_t> aligned;  // FlatBuffers are read from here: frames lie anywhere
+  std::vector<std::byte> contiguous;   // candidates that came in several frames
 
   // Checks the seal and copies what follows it to 8-aligned memory, good until the next call.
   Result<Bytes> unseal(Bytes frame, std::size_t max_bytes) {
@@ -221,7 +233,8 @@ struct Decoder::State {
   Bytes gather(std::span<Payload> parts) {
     if (parts.size() == 1) return parts[0].bytes();
     contiguous.clear();
-    for (const Payload& part : parts) contiguous.insert(contiguous.end(), part.bytes().begin(), part.bytes().end());
+    for (const Payload& part : parts)
+      contiguous.insert(contiguous.end(), part.bytes().begin(), part.bytes().end());
     return contiguous;
   }
 
@@ -239,7 +252,8 @@ Status check_payload(std::span<const Payload> parts, wire::PayloadSeal seal) {
   std::uint64_t size = 0;
   std::uint32_t crc = 0;
   for (const Payload& part : parts) {
-    if (part.empty() || part.size() > kMaxPayloadChunkBytes) return corrupt("payload: a frame is empty or too large");
+    if (part.empty() || part.size() > kMaxPayloadChunkBytes)
+      return corrupt("payload: a frame is empty or too large");
     size += part.size();
   }
   if (size != seal.bytes) return corrupt("payload: not the size its header tells");
@@ -283,7 +297,8 @@ Result<Message> Decoder::decode(Lane lane, std::span<Payload> frames) {
   Result<Bytes> header = state_->unseal(frames[0].bytes(), max_header_bytes(lane));
   if (!header) return fail(header.error());
   const bool is_control = lane == Lane::Join || lane == Lane::Control;
-  Result<Message> message = is_control ? state_->decode_control(*header, frames.subspan(1)) : state_->decode_data(*header, frames.subspan(1));
+  Result<Message> message = is_control ? state_->decode_control(*header, frames.subspan(1))
+                                       : state_->decode_data(*header, frames.subspan(1));
   if (!message) return message;
   if (lane_of(*message) != lane) return corrupt("message: on the wrong lane");
   if (const char* wrong = out_of_bounds(*message)) return corrupt(wrong);

@@ -13,8 +13,8 @@
 
 namespace shoal {
 
-// Messages as frames and back (docs/WIRE_FORMAT.md). A message is one multipart message: a header frame, for some steps a frame of
-// opened sequences, then payload frames of at most kMaxPayloadChunkBytes each.
+// Messages as frames and back (docs/WIRE_FORMAT.md). A message is one multipart message: a header frame, for
+// some steps a frame of opened sequences, then payload frames of at most kMaxPayloadChunkBytes each.
 
 // The one lane a message travels on, and whether the hub (true) or a worker (false) may be sent it.
 Lane lane_of(const Message& message);
@@ -32,15 +32,16 @@ struct EncodedMessage {
 // The same frames with owners of their own.
 std::vector<Payload> to_frames(EncodedMessage encoded);
 
-// One thread's; its builders and buffers are used again, so that after warm-up a step or its answer is encoded without allocating.
+// One thread's; its builders and buffers are used again, so that after warm-up a step or its answer is
+// encoded without allocating.
 class Encoder {
  public:
   Encoder();
   ~Encoder();
   Encoder(Encoder&&) noexcept;
 
-  // Consumes `message` and fills `out` (whose vector is used again). Reasons are made printable and cut to kMaxReasonBytes.
-  // InvalidArgument: out of bounds, or it does not fit its frame; names the field.
+  // Consumes `message` and fills `out` (whose vector is used again). Reasons are made printable and cut to
+  // kMaxReasonBytes. InvalidArgument: out of bounds, or it does not fit its frame; names the field.
   Status encode(Message&& message, EncodedMessage& out);
 
  private:
@@ -55,8 +56,9 @@ class Decoder {
   ~Decoder();
   Decoder(Decoder&&) noexcept;
 
-  // Moves payload frames out of `frames` into the message. Corrupt: no message of ours, out of bounds or on the wrong lane.
-  // Unsupported: another protocol version's (both are named); the joining and greeting messages are decoded whatever the version.
+  // Moves payload frames out of `frames` into the message. Corrupt: no message of ours, out of bounds or on
+  // the wrong lane. Unsupported: another protocol version's (both are named); the joining and greeting
+  // messages are decoded whatever the version.
   Result<Message> decode(Lane lane, std::span<Payload> frames);
 
  private:

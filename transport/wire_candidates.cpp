@@ -1,4 +1,5 @@
-// Candidate rows as packed records (docs/WIRE_FORMAT.md, "Candidates"): they outgrow a header frame, so they travel as payload.
+// Candidate rows as packed records (docs/WIRE_FORMAT.md, "Candidates"): they outgrow a header frame, so they
+// travel as payload.
 #include "base/checked_math.h"
 #include "transport/limits.h"
 #include "transport/wire_flat.h"
@@ -68,8 +69,9 @@ class RowReader {
     row.first_block = head.first_block;
     row.target_logit = head.target_logit;
     row.has_target = head.has_target == 1;
-    return list(row.raw, head.num_raw) && list(row.adjusted, head.num_adjusted) && list(row.digests, head.num_digests) &&
-           list(row.by_raw, head.num_by_raw) && list(row.by_adjusted, head.num_by_adjusted) && list(row.by_noise, head.num_by_noise);
+    return list(row.raw, head.num_raw) && list(row.adjusted, head.num_adjusted) &&
+           list(row.digests, head.num_digests) && list(row.by_raw, head.num_by_raw) &&
+           list(row.by_adjusted, head.num_by_adjusted) && list(row.by_noise, head.num_by_noise);
   }
   bool at_end() const { return rest_.empty(); }
 
@@ -91,8 +93,8 @@ class RowReader {
 std::size_t candidates_size(const std::vector<CandidateRow>& rows) {
   std::size_t size = 0;
   for (const CandidateRow& row : rows) {
-    size += sizeof(RowHead) + size_of(row.raw) + size_of(row.adjusted) + size_of(row.digests) + size_of(row.by_raw) +
-            size_of(row.by_adjusted) + size_of(row.by_noise);
+    size += sizeof(RowHead) + size_of(row.raw) + size_of(row.adjusted) + size_of(row.digests) +
+            size_of(row.by_raw) + size_of(row.by_adjusted) + size_of(row.by_noise);
   }
   return size;
 }

@@ -16,15 +16,18 @@ flatbuffers::Offset<void> pack_body(Builder& builder, const JoinRequest& m) {
 }
 flatbuffers::Offset<void> pack_body(Builder& builder, const JoinReply& m) {
   const auto reason = pack_text(builder, m.reason);
-  return fb::CreateJoinReply(builder, m.admitted, reason, raw(m.device), m.control_port, m.data_port, m.bulk_port).Union();
+  return fb::CreateJoinReply(builder, m.admitted, reason, raw(m.device), m.control_port, m.data_port,
+                             m.bulk_port)
+      .Union();
 }
 flatbuffers::Offset<void> pack_body(Builder& builder, const Hello& m) {
   const auto name = pack_text(builder, m.name);
   const auto host = pack_text(builder, m.host);
   const auto inbox = pack_text(builder, m.inbox);
   const auto kernels = pack_text(builder, m.kernels);
-  return fb::CreateHello(builder, m.arithmetic_version, m.arithmetic_digest, m.panel_layout_version, m.instance, name, host, m.pid,
-                         inbox, m.memory_bytes, m.num_threads, kernels, raw(m.epoch))
+  return fb::CreateHello(builder, m.arithmetic_version, m.arithmetic_digest, m.panel_layout_version,
+                         m.instance, name, host, m.pid, inbox, m.memory_bytes, m.num_threads, kernels,
+                         raw(m.epoch))
       .Union();
 }
 flatbuffers::Offset<void> pack_body(Builder& builder, const Welcome& m) {
@@ -35,14 +38,15 @@ flatbuffers::Offset<void> pack_body(Builder& builder, const Refused& m) {
 }
 flatbuffers::Offset<void> pack_body(Builder& builder, const Beat& m) {
   const auto blocks = pack_u32(builder, m.free_kv_blocks);
-  return fb::CreateBeat(builder, raw(m.epoch), m.finished_work, m.busy, m.resident_bytes, m.rejected_frames, m.steps_taken, blocks,
-                        m.decode_steps, m.decode_seconds, m.prefill_rows, m.prefill_seconds)
+  return fb::CreateBeat(builder, raw(m.epoch), m.finished_work, m.busy, m.resident_bytes, m.rejected_frames,
+                        m.steps_taken, blocks, m.decode_steps, m.decode_seconds, m.prefill_rows,
+                        m.prefill_seconds)
       .Union();
 }
 flatbuffers::Offset<void> pack_body(Builder& builder, const StageStatus& m) {
   const auto reason = pack_text(builder, m.reason);
-  return fb::CreateStageStatus(builder, raw(m.epoch), static_cast<std::uint8_t>(m.state), m.bytes_total, m.bytes_present,
-                               m.bytes_received, m.scratch_bytes, m.kv_bytes, reason)
+  return fb::CreateStageStatus(builder, raw(m.epoch), static_cast<std::uint8_t>(m.state), m.bytes_total,
+                               m.bytes_present, m.bytes_received, m.scratch_bytes, m.kv_bytes, reason)
       .Union();
 }
 flatbuffers::Offset<void> pack_body(Builder& builder, const ProfileReport& m) {
@@ -56,7 +60,8 @@ flatbuffers::Offset<void> pack_body(Builder& builder, const ProfileReport& m) {
 }
 flatbuffers::Offset<void> pack_body(Builder& builder, const LinkReport& m) {
   std::vector<fb::LinkMeasurement> links;
-  for (const LinkMeasurement& link : m.links) links.emplace_back(raw(link.to), link.latency_seconds, link.bytes_per_second);
+  for (const LinkMeasurement& link : m.links)
+    links.emplace_back(raw(link.to), link.latency_seconds, link.bytes_per_second);
   return fb::CreateLinkReport(builder, builder.CreateVectorOfStructs(links)).Union();
 }
 flatbuffers::Offset<void> pack_body(Builder& builder, const StepRefused& m) {
@@ -68,7 +73,9 @@ flatbuffers::Offset<void> pack_body(Builder& builder, const StepRefused& m) {
 flatbuffers::Offset<void> pack_body(Builder& builder, const PeerUnreachable& m) {
   return fb::CreatePeerUnreachable(builder, raw(m.epoch), raw(m.device)).Union();
 }
-flatbuffers::Offset<void> pack_body(Builder& builder, const Activate& m) { return fb::CreateActivate(builder, raw(m.epoch)).Union(); }
+flatbuffers::Offset<void> pack_body(Builder& builder, const Activate& m) {
+  return fb::CreateActivate(builder, raw(m.epoch)).Union();
+}
 flatbuffers::Offset<void> pack_body(Builder& builder, const Goodbye& m) {
   return fb::CreateGoodbye(builder, pack_text(builder, m.reason)).Union();
 }
@@ -99,7 +106,9 @@ std::uint32_t version_of(const Message& message) {
   return kProtocolVersion;
 }
 
-bool is_stable(fb::ControlBody kind) { return kind >= fb::ControlBody::JoinRequest && kind <= fb::ControlBody::Refused; }
+bool is_stable(fb::ControlBody kind) {
+  return kind >= fb::ControlBody::JoinRequest && kind <= fb::ControlBody::Refused;
+}
 
 Result<Message> unpack(const fb::JoinRequest& from, std::uint32_t version) {
   Unpacker unpack;
@@ -154,7 +163,8 @@ Result<Message> unpack(const fb::Beat& from) {
   m.resident_bytes = from.resident_bytes();
   m.rejected_frames = from.rejected_frames();
   m.steps_taken = from.steps_taken();
-  m.free_kv_blocks = unpack.scalars(from.free_kv_blocks(), kMaxKvKinds, "Beat.free_kv_blocks: too many kinds");
+  m.free_kv_blocks =
+      unpack.scalars(from.free_kv_blocks(), kMaxKvKinds, "Beat.free_kv_blocks: too many kinds");
   m.decode_steps = from.decode_steps();
   m.decode_seconds = from.decode_seconds();
   m.prefill_rows = from.prefill_rows();
@@ -183,7 +193,8 @@ Result<Message> unpack(const fb::ProfileReport& from) {
   m.units.reserve(size);
   for (flatbuffers::uoffset_t i = 0; i < size; ++i) {
     const fb::LayerProfile& unit = *from.units()->Get(i);
-    m.units.push_back({unit.unit(), unit.seconds_batch1(), unit.seconds_batch32(), unit.seconds_per_1k_context()});
+    m.units.push_back(
+        {unit.unit(), unit.seconds_batch1(), unit.seconds_batch32(), unit.seconds_per_1k_context()});
   }
   return unpack.done(std::move(m));
 }
@@ -221,23 +232,40 @@ Result<Message> unpack(const fb::Goodbye& from) {
 
 Result<Message> unpack_body(const fb::ControlFrame& frame) {
   switch (frame.body_type()) {
-    case fb::ControlBody::JoinRequest: return unpack(*frame.body_as_JoinRequest(), frame.protocol_version());
-    case fb::ControlBody::JoinReply: return unpack(*frame.body_as_JoinReply());
-    case fb::ControlBody::Hello: return unpack(*frame.body_as_Hello(), frame.protocol_version());
-    case fb::ControlBody::Welcome: return unpack(*frame.body_as_Welcome());
-    case fb::ControlBody::Refused: return unpack(*frame.body_as_Refused());
-    case fb::ControlBody::Beat: return unpack(*frame.body_as_Beat());
-    case fb::ControlBody::StageStatus: return unpack(*frame.body_as_StageStatus());
-    case fb::ControlBody::ProfileReport: return unpack(*frame.body_as_ProfileReport());
-    case fb::ControlBody::LinkReport: return unpack(*frame.body_as_LinkReport());
-    case fb::ControlBody::StepRefused: return unpack(*frame.body_as_StepRefused());
-    case fb::ControlBody::PeerUnreachable: return unpack(*frame.body_as_PeerUnreachable());
-    case fb::ControlBody::ProfileRequest: return unpack_profile_request(frame.body());
-    case fb::ControlBody::ProbeLinks: return unpack_probe_links(frame.body());
-    case fb::ControlBody::PlanMessage: return unpack_plan(frame.body());
-    case fb::ControlBody::Activate: return unpack(*frame.body_as_Activate());
-    case fb::ControlBody::Goodbye: return unpack(*frame.body_as_Goodbye());
-    case fb::ControlBody::NONE: break;
+    case fb::ControlBody::JoinRequest:
+      return unpack(*frame.body_as_JoinRequest(), frame.protocol_version());
+    case fb::ControlBody::JoinReply:
+      return unpack(*frame.body_as_JoinReply());
+    case fb::ControlBody::Hello:
+      return unpack(*frame.body_as_Hello(), frame.protocol_version());
+    case fb::ControlBody::Welcome:
+      return unpack(*frame.body_as_Welcome());
+    case fb::ControlBody::Refused:
+      return unpack(*frame.body_as_Refused());
+    case fb::ControlBody::Beat:
+      return unpack(*frame.body_as_Beat());
+    case fb::ControlBody::StageStatus:
+      return unpack(*frame.body_as_StageStatus());
+    case fb::ControlBody::ProfileReport:
+      return unpack(*frame.body_as_ProfileReport());
+    case fb::ControlBody::LinkReport:
+      return unpack(*frame.body_as_LinkReport());
+    case fb::ControlBody::StepRefused:
+      return unpack(*frame.body_as_StepRefused());
+    case fb::ControlBody::PeerUnreachable:
+      return unpack(*frame.body_as_PeerUnreachable());
+    case fb::ControlBody::ProfileRequest:
+      return unpack_profile_request(frame.body());
+    case fb::ControlBody::ProbeLinks:
+      return unpack_probe_links(frame.body());
+    case fb::ControlBody::PlanMessage:
+      return unpack_plan(frame.body());
+    case fb::ControlBody::Activate:
+      return unpack(*frame.body_as_Activate());
+    case fb::ControlBody::Goodbye:
+      return unpack(*frame.body_as_Goodbye());
+    case fb::ControlBody::NONE:
+      break;
   }
   return corrupt("control frame: unknown kind of message");
 }
@@ -249,7 +277,8 @@ void pack_control(Builder& builder, const Message& message) {
       [&](const auto& m) {
         if constexpr (requires { kind_of(m); }) {
           const auto body = pack_body(builder, m);
-          fb::FinishControlFrameBuffer(builder, fb::CreateControlFrame(builder, version_of(message), kind_of(m), body));
+          fb::FinishControlFrameBuffer(
+              builder, fb::CreateControlFrame(builder, version_of(message), kind_of(m), body));
         } else {
           SHOAL_CHECK(false && "a data message in a control frame");
         }
@@ -259,9 +288,11 @@ void pack_control(Builder& builder, const Message& message) {
 
 Result<Message> unpack_control(Bytes aligned) {
   flatbuffers::Verifier verifier(as_u8(aligned), aligned.size(), verifier_limits(kMaxControlTables));
-  if (!fb::VerifyControlFrameBuffer(verifier)) return corrupt("control frame: not a verified FlatBuffer of this lane");
+  if (!fb::VerifyControlFrameBuffer(verifier))
+    return corrupt("control frame: not a verified FlatBuffer of this lane");
   const fb::ControlFrame& frame = *fb::GetControlFrame(aligned.data());
-  if (frame.protocol_version() != kProtocolVersion && !is_stable(frame.body_type())) return other_version(frame.protocol_version());
+  if (frame.protocol_version() != kProtocolVersion && !is_stable(frame.body_type()))
+    return other_version(frame.protocol_version());
   if (!frame.body()) return corrupt("control frame: no message in it");
   return unpack_body(frame);
 }

@@ -9,14 +9,15 @@ namespace {
 
 static_assert(sizeof(fb::RowGroup) == 40);
 // A full step: groups, ids, and what the rest of the tables can be at most. Tested with real ones too.
-static_assert(kMaxGroupsPerStep * sizeof(fb::RowGroup) + kMaxRowsPerStep * sizeof(TokenId) + 256 <= kMaxHeaderBytes);
+static_assert(kMaxGroupsPerStep * sizeof(fb::RowGroup) + kMaxRowsPerStep * sizeof(TokenId) + 256 <=
+              kMaxHeaderBytes);
 
-constexpr flatbuffers::uoffset_t kMaxHeaderTables = 2;                    // the frame and its body
+constexpr flatbuffers::uoffset_t kMaxHeaderTables = 2;  // the frame and its body
 constexpr flatbuffers::uoffset_t kMaxOpensTables = 1 + kMaxOpensPerStep;
 
 fb::RowGroup pack_group(const RowGroup& group) {
-  return fb::RowGroup(raw(group.sequence), raw(group.step), group.first_position, group.num_rows, group.adapter, group.flags,
-                      group.next_id, /*reserved=*/0);
+  return fb::RowGroup(raw(group.sequence), raw(group.step), group.first_position, group.num_rows,
+                      group.adapter, group.flags, group.next_id, /*reserved=*/0);
 }
 
 RowGroup unpack_group(const fb::RowGroup& group) {
@@ -29,7 +30,8 @@ RowGroup unpack_group(const fb::RowGroup& group) {
           .next_id = group.next_id()};
 }
 
-flatbuffers::Offset<flatbuffers::Vector<const fb::RowGroup*>> pack_groups(Builder& builder, const std::vector<RowGroup>& groups) {
+flatbuffers::Offset<flatbuffers::Vector<const fb::RowGroup*>> pack_groups(
+    Builder& builder, const std::vector<RowGroup>& groups) {
   fb::RowGroup* out = nullptr;
   const auto offset = builder.CreateUninitializedVectorOfStructs(groups.size(), &out);
   for (std::size_t i = 0; i < groups.size(); ++i) out[i] = pack_group(groups[i]);
@@ -52,12 +54,15 @@ flatbuffers::Offset<fb::Step> pack(Builder& builder, const StepFrame& m) {
 }
 flatbuffers::Offset<fb::Candidates> pack(Builder& builder, const CandidatesFrame& m) {
   const auto groups = pack_groups(builder, m.groups);
-  return fb::CreateCandidates(builder, raw(m.epoch), raw(m.pipeline), m.stage, static_cast<std::uint32_t>(m.rows.size()), groups);
+  return fb::CreateCandidates(builder, raw(m.epoch), raw(m.pipeline), m.stage,
+                              static_cast<std::uint32_t>(m.rows.size()), groups);
 }
 flatbuffers::Offset<fb::Ping> pack(Builder& builder, const Ping& m) {
   return fb::CreatePing(builder, m.nonce, m.echo_bytes, raw(m.from));
 }
-flatbuffers::Offset<fb::Pong> pack(Builder& builder, const Pong& m) { return fb::CreatePong(builder, m.nonce); }
+flatbuffers::Offset<fb::Pong> pack(Builder& builder, const Pong& m) {
+  return fb::CreatePong(builder, m.nonce);
+}
 flatbuffers::Offset<fb::ShardRequest> pack(Builder& builder, const ShardRequest& m) {
   const auto tensor = pack_sha256<fb::Digest>(m.tensor);
   return fb::CreateShardRequest(builder, &tensor, m.first_panel, m.num_panels);
@@ -116,20 +121,34 @@ void unpack_into(DataHeader& header, Unpacker& unpack, const fb::ShardData& from
 
 template <typename Table>
 void finish(Builder& builder, flatbuffers::Offset<Table> body, PayloadSeal payload) {
-  fb::FinishDataFrameBuffer(builder, fb::CreateDataFrame(builder, kProtocolVersion, fb::DataBodyTraits<Table>::enum_value,
-                                                         body.Union(), payload.bytes, payload.crc32c));
+  fb::FinishDataFrameBuffer(
+      builder, fb::CreateDataFrame(builder, kProtocolVersion, fb::DataBodyTraits<Table>::enum_value,
+                                   body.Union(), payload.bytes, payload.crc32c));
 }
 
 // False: a kind of message we do not know.
 bool unpack_body(DataHeader& header, Unpacker& unpack, const fb::DataFrame& frame) {
   switch (frame.body_type()) {
-    case fb::DataBody::Step: unpack_into(header, unpack, *frame.body_as_Step()); return true;
-    case fb::DataBody::Candidates: unpack_into(header, unpack, *frame.body_as_Candidates()); return true;
-    case fb::DataBody::Ping: unpack_into(header, unpack, *frame.body_as_Ping()); return true;
-    case fb::DataBody::Pong: unpack_into(header, unpack, *frame.body_as_Pong()); return true;
-    case fb::DataBody::ShardRequest: unpack_into(header, unpack, *frame.body_as_ShardRequest()); return true;
-    case fb::DataBody::ShardData: unpack_into(header, unpack, *frame.body_as_ShardData()); return true;
-    case fb::DataBody::NONE: break;
+    case fb::DataBody::Step:
+      unpack_into(header, unpack, *frame.body_as_Step());
+      return true;
+    case fb::DataBody::Candidates:
+      unpack_into(header, unpack, *frame.body_as_Candidates());
+      return true;
+    case fb::DataBody::Ping:
+      unpack_into(header, unpack, *frame.body_as_Ping());
+      return true;
+    case fb::DataBody::Pong:
+      unpack_into(header, unpack, *frame.body_as_Pong());
+      return true;
+    case fb::DataBody::ShardRequest:
+      unpack_into(header, unpack, *frame.body_as_ShardRequest());
+      return true;
+    case fb::DataBody::ShardData:
+      unpack_into(header, unpack, *frame.body_as_ShardData());
+      return true;
+    case fb::DataBody::NONE:
+      break;
   }
   return false;
 }
@@ -140,10 +159,12 @@ flatbuffers::Offset<fb::SequenceOpen> pack_open(Builder& builder, const Sequence
   if (!p.logit_bias.empty()) {
     fb::LogitBias* out = nullptr;
     bias = builder.CreateUninitializedVectorOfStructs(p.logit_bias.size(), &out);
-    for (std::size_t i = 0; i < p.logit_bias.size(); ++i) out[i] = fb::LogitBias(p.logit_bias[i].id, p.logit_bias[i].bias);
+    for (std::size_t i = 0; i < p.logit_bias.size(); ++i)
+      out[i] = fb::LogitBias(p.logit_bias[i].id, p.logit_bias[i].bias);
   }
-  return fb::CreateSequenceOpen(builder, raw(open.sequence), open.depth, p.temperature, p.top_k, p.top_p, p.min_p, p.repeat_penalty,
-                                p.repeat_last_n, p.presence_penalty, p.frequency_penalty, p.seed, p.top_logprobs, p.answer_begin, bias);
+  return fb::CreateSequenceOpen(builder, raw(open.sequence), open.depth, p.temperature, p.top_k, p.top_p,
+                                p.min_p, p.repeat_penalty, p.repeat_last_n, p.presence_penalty,
+                                p.frequency_penalty, p.seed, p.top_logprobs, p.answer_begin, bias);
 }
 
 SequenceOpen unpack_open(Unpacker& unpack, const fb::SequenceOpen& from) {
@@ -163,7 +184,8 @@ SequenceOpen unpack_open(Unpacker& unpack, const fb::SequenceOpen& from) {
   const auto size = unpack.count(from.logit_bias(), kMaxLogitBias, "opens.params.logit_bias: too many");
   p.logit_bias.reserve(size);
   for (flatbuffers::uoffset_t i = 0; i < size; ++i) {
-    p.logit_bias.push_back({.id = from.logit_bias()->Get(i)->id(), .bias = from.logit_bias()->Get(i)->bias()});
+    p.logit_bias.push_back(
+        {.id = from.logit_bias()->Get(i)->id(), .bias = from.logit_bias()->Get(i)->bias()});
   }
   return open;
 }
@@ -184,7 +206,8 @@ void pack_data(Builder& builder, const Message& message, PayloadSeal payload) {
 
 Result<DataHeader> unpack_data(Bytes aligned) {
   flatbuffers::Verifier verifier(as_u8(aligned), aligned.size(), verifier_limits(kMaxHeaderTables));
-  if (!fb::VerifyDataFrameBuffer(verifier)) return corrupt("header frame: not a verified FlatBuffer of this lane");
+  if (!fb::VerifyDataFrameBuffer(verifier))
+    return corrupt("header frame: not a verified FlatBuffer of this lane");
   const fb::DataFrame& frame = *fb::GetDataFrame(aligned.data());
   if (frame.protocol_version() != kProtocolVersion) return other_version(frame.protocol_version());
   if (!frame.body()) return corrupt("header frame: no message in it");
@@ -204,13 +227,15 @@ void pack_opens(Builder& builder, const std::vector<SequenceOpen>& opens) {
 
 Result<std::vector<SequenceOpen>> unpack_opens(Bytes aligned) {
   flatbuffers::Verifier verifier(as_u8(aligned), aligned.size(), verifier_limits(kMaxOpensTables));
-  if (!fb::VerifyOpensBuffer(verifier)) return corrupt("opens frame: not a verified FlatBuffer of opened sequences");
+  if (!fb::VerifyOpensBuffer(verifier))
+    return corrupt("opens frame: not a verified FlatBuffer of opened sequences");
   const fb::Opens& frame = *fb::GetOpens(aligned.data());
   Unpacker unpack;
   std::vector<SequenceOpen> opens;
   const auto size = unpack.count(frame.opens(), kMaxOpensPerStep, "opens: too many");
   opens.reserve(size);
-  for (flatbuffers::uoffset_t i = 0; i < size; ++i) opens.push_back(unpack_open(unpack, *frame.opens()->Get(i)));
+  for (flatbuffers::uoffset_t i = 0; i < size; ++i)
+    opens.push_back(unpack_open(unpack, *frame.opens()->Get(i)));
   if (unpack.wrong()) return corrupt(unpack.wrong());
   if (opens.empty()) return corrupt("opens frame: empty");
   return opens;

@@ -33,7 +33,8 @@ struct DataHeader {
   std::uint32_t num_candidate_rows = 0;
 };
 
-// Each builds a finished buffer; each unpacks one whose bytes lie 8-aligned and are verified here before anything is read.
+// Each builds a finished buffer; each unpacks one whose bytes lie 8-aligned and are verified here before
+// anything is read.
 void pack_control(Builder& builder, const Message& message);
 Result<Message> unpack_control(Bytes aligned);
 void pack_data(Builder& builder, const Message& message, PayloadSeal payload);
@@ -57,7 +58,8 @@ Result<std::vector<CandidateRow>> read_candidates(Bytes bytes, std::uint32_t num
 inline Failure corrupt(const char* what) { return fail(ErrorCode::Corrupt, what); }
 Failure other_version(std::uint32_t theirs);
 
-// The verifier's limits: how many tables a buffer may hold, none deeper than a table in a vector in the frame's body.
+// The verifier's limits: how many tables a buffer may hold, none deeper than a table in a vector in the
+// frame's body.
 inline flatbuffers::Verifier::Options verifier_limits(flatbuffers::uoffset_t max_tables) {
   flatbuffers::Verifier::Options limits;
   limits.max_depth = 4;
@@ -80,7 +82,8 @@ class Unpacker {
     if (!from || !within(from->size(), max, what)) return {};
     return std::vector<T>(from->begin(), from->end());
   }
-  std::vector<std::byte> bytes(const flatbuffers::Vector<std::uint8_t>* from, std::size_t max, const char* what) {
+  std::vector<std::byte> bytes(const flatbuffers::Vector<std::uint8_t>* from, std::size_t max,
+                               const char* what) {
     if (!from || !within(from->size(), max, what)) return {};
     const auto* data = reinterpret_cast<const std::byte*>(from->data());
     return std::vector<std::byte>(data, data + from->size());
@@ -121,10 +124,12 @@ class Unpacker {
 inline flatbuffers::Offset<flatbuffers::String> pack_text(Builder& builder, const std::string& text) {
   return text.empty() ? flatbuffers::Offset<flatbuffers::String>() : builder.CreateString(text);
 }
-inline flatbuffers::Offset<flatbuffers::Vector<std::uint32_t>> pack_u32(Builder& builder, const std::vector<std::uint32_t>& values) {
+inline flatbuffers::Offset<flatbuffers::Vector<std::uint32_t>> pack_u32(
+    Builder& builder, const std::vector<std::uint32_t>& values) {
   return builder.CreateVector(values);
 }
-inline flatbuffers::Offset<flatbuffers::Vector<std::uint8_t>> pack_bytes(Builder& builder, const std::vector<std::byte>& bytes) {
+inline flatbuffers::Offset<flatbuffers::Vector<std::uint8_t>> pack_bytes(
+    Builder& builder, const std::vector<std::byte>& bytes) {
   return builder.CreateVector(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
 }
 template <typename Struct>

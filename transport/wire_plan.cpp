@@ -12,7 +12,8 @@ using Peers = flatbuffers::Vector<flatbuffers::Offset<fb::PeerAddress>>;
 flatbuffers::Offset<fb::TensorRef> pack_tensor(Builder& builder, const TensorRef& tensor) {
   const auto name = pack_text(builder, tensor.name);
   const auto digest = pack_sha256<fb::Sha256>(tensor.sha256);
-  return fb::CreateTensorRef(builder, tensor.role, tensor.unit, name, tensor.type, tensor.rows, tensor.cols, tensor.is_matrix, &digest);
+  return fb::CreateTensorRef(builder, tensor.role, tensor.unit, name, tensor.type, tensor.rows, tensor.cols,
+                             tensor.is_matrix, &digest);
 }
 
 flatbuffers::Offset<Tensors> pack_tensors(Builder& builder, const std::vector<TensorRef>& tensors) {
@@ -65,14 +66,16 @@ std::vector<PeerAddress> unpack_peers(Unpacker& unpack, const Peers* from) {
   peers.reserve(size);
   for (flatbuffers::uoffset_t i = 0; i < size; ++i) {
     const fb::PeerAddress& peer = *from->Get(i);
-    peers.push_back({.device = DeviceId{peer.device()},
-                     .inbox = unpack.text(peer.inbox(), kMaxEndpointBytes, "peers.inbox: too long"),
-                     .public_key = unpack.text(peer.public_key(), kMaxNameBytes, "peers.public_key: too long")});
+    peers.push_back(
+        {.device = DeviceId{peer.device()},
+         .inbox = unpack.text(peer.inbox(), kMaxEndpointBytes, "peers.inbox: too long"),
+         .public_key = unpack.text(peer.public_key(), kMaxNameBytes, "peers.public_key: too long")});
   }
   return peers;
 }
 
-std::vector<StageAssignment> unpack_stages(Unpacker& unpack, const flatbuffers::Vector<const fb::StageAssignment*>* from) {
+std::vector<StageAssignment> unpack_stages(Unpacker& unpack,
+                                           const flatbuffers::Vector<const fb::StageAssignment*>* from) {
   std::vector<StageAssignment> stages;
   const auto size = unpack.count(from, kMaxStages, "PlanMessage.stages: too many");
   stages.reserve(size);
@@ -107,8 +110,8 @@ flatbuffers::Offset<void> pack_body(Builder& builder, const PlanMessage& m) {
   const auto tensors = pack_tensors(builder, m.tensors);
   const auto kv_blocks = pack_u32(builder, m.kv_blocks);
   const auto model = pack_sha256<fb::Sha256>(m.model);
-  return fb::CreatePlanMessage(builder, raw(m.epoch), raw(m.pipeline), &model, config, stage_vector, peers, tensors, m.max_context,
-                               m.max_rows, m.max_sequences, kv_blocks, m.log_bytes)
+  return fb::CreatePlanMessage(builder, raw(m.epoch), raw(m.pipeline), &model, config, stage_vector, peers,
+                               tensors, m.max_context, m.max_rows, m.max_sequences, kv_blocks, m.log_bytes)
       .Union();
 }
 

@@ -42,7 +42,8 @@ std::optional<std::array<std::uint8_t, 32>> z85_decode_key(std::string_view text
       value = value * 85 + static_cast<std::uint64_t>(digit);
     }
     if (value > 0xffffffffu) return std::nullopt;
-    for (std::size_t i = 0; i < 4; ++i) bytes[group * 4 + i] = static_cast<std::uint8_t>(value >> (24 - 8 * i));
+    for (std::size_t i = 0; i < 4; ++i)
+      bytes[group * 4 + i] = static_cast<std::uint8_t>(value >> (24 - 8 * i));
   }
   return bytes;
 }

@@ -7,10 +7,12 @@
 namespace shoal {
 
 Status ZapDesk::admit(DeviceId device, const std::string& public_key) {
-  if (!is_z85_key(public_key)) return fail(ErrorCode::InvalidArgument, "admitting a device: its public key is no key");
+  if (!is_z85_key(public_key))
+    return fail(ErrorCode::InvalidArgument, "admitting a device: its public key is no key");
   const auto holder = by_key_.find(public_key);
   if (holder != by_key_.end() && holder->second != device) {
-    return fail(ErrorCode::InvalidArgument, "this key is already admitted as device " + std::to_string(raw(holder->second)));
+    return fail(ErrorCode::InvalidArgument,
+                "this key is already admitted as device " + std::to_string(raw(holder->second)));
   }
   const auto known = devices_.find(device);
   if (known != devices_.end() && known->second.public_key == public_key) return {};
@@ -27,15 +29,18 @@ void ZapDesk::revoke(DeviceId device) {
   devices_.erase(known);
 }
 
-std::optional<std::string> ZapDesk::judge(std::string_view domain, std::string_view mechanism, Bytes credentials) {
+std::optional<std::string> ZapDesk::judge(std::string_view domain, std::string_view mechanism,
+                                          Bytes credentials) {
   ++num_refused_;  // taken back below
   if (mechanism != "CURVE" || credentials.size() != 32) return std::nullopt;
-  const std::string key = z85_encode({reinterpret_cast<const std::uint8_t*>(credentials.data()), credentials.size()});
+  const std::string key =
+      z85_encode({reinterpret_cast<const std::uint8_t*>(credentials.data()), credentials.size()});
   std::string user_id;
   if (domain == name_of(Lane::Join)) {
     if (join_key_.empty() || key != join_key_) return std::nullopt;
     user_id = kJoiner;
-  } else if (domain == name_of(Lane::Control) || domain == name_of(Lane::Data) || domain == name_of(Lane::Bulk)) {
+  } else if (domain == name_of(Lane::Control) || domain == name_of(Lane::Data) ||
+             domain == name_of(Lane::Bulk)) {
     const auto holder = by_key_.find(key);
     if (holder == by_key_.end()) return std::nullopt;
     user_id = std::to_string(raw(holder->second)) + "." + std::to_string(next_connection_++);

@@ -13,9 +13,9 @@
 
 namespace shoal {
 
-// Who may connect: the decisions of a ZAP handler (RFC 27/ZAP), without its socket. Denies by default. Every accepted connection gets
-// a user id of its own, "<device>.<connection number>", which libzmq attaches to each of its frames; it is the only identity we use.
-// One thread.
+// Who may connect: the decisions of a ZAP handler (RFC 27/ZAP), without its socket. Denies by default. Every
+// accepted connection gets a user id of its own, "<device>.<connection number>", which libzmq attaches to
+// each of its frames; it is the only identity we use. One thread.
 class ZapDesk {
  public:
   // This key alone may reach the join lane, and nothing else.
@@ -28,7 +28,8 @@ class ZapDesk {
     return known == devices_.end() ? nullptr : &known->second.public_key;
   }
 
-  // The user id of a new connection, nullopt: refused. `domain` is the lane's name, `credentials` the raw CURVE key.
+  // The user id of a new connection, nullopt: refused. `domain` is the lane's name, `credentials` the raw
+  // CURVE key.
   std::optional<std::string> judge(std::string_view domain, std::string_view mechanism, Bytes credentials);
 
   struct Identity {

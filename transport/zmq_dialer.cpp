@@ -5,26 +5,30 @@
 namespace shoal {
 namespace {
 
-const char* words_for(ZmqConnectionEvent::Kind how) {
-  switch (how) {
-    case ZmqConnectionEvent::KeyRefused: return "it refused our key";
-    case ZmqConnectionEvent::HandshakeFailed: return "the handshake failed: another key than the expected one listens there, or no Shoal";
-    case ZmqConnectionEvent::NotMade: return "no connection";
-    default: return "the connection broke";
-  }
+const char* words_for(ZmqConnectionEvent::Kind how, bool was_up) {
+  if (was_up) return "the connection broke";
+  if (how == ZmqConnectionEvent::KeyRefused) return "it refused our key";
+  if (how == ZmqConnectionEvent::NotMade) return "no connection";
+  return "the handshake failed: what listens there has not the expected key";
 }
 
 }  // namespace
 
 Status ZmqDialer::open() {
   monitor_ = ZmqMonitor();
-  dealer_ = ZmqSocket(shared_.context, ZmqKind::Dealer);
+  dealer_.close();
+  Result<ZmqSocket> dealer = ZmqSocket::open(shared_.context, ZmqKind::Dealer);
+  if (!dealer) return fail(dealer.error());
+  dealer_ = *std::move(dealer);
   dealer_.set_limits(lane_);
   if (endpoint_.find('[') != std::string::npos) dealer_.set_ipv6();
   const bool joins = lane_ == Lane::Join;
-  if (joins && !shared_.options.join_keys) return fail(ErrorCode::InvalidArgument, "joining needs a join token");
+  if (joins && !shared_.options.join_keys)
+    return fail(ErrorCode::InvalidArgument, "joining needs a join token");
   dealer_.use_curve(joins ? *shared_.options.join_keys : shared_.options.keys, server_key_);
-  monitor_ = ZmqMonitor(shared_.context, dealer_);
+  Result<ZmqMonitor> monitor = ZmqMonitor::open(shared_.context, dealer_);
+  if (!monitor) return fail(monitor.error());
+  monitor_ = *std::move(monitor);
   is_up_ = is_waiting_ = false;
   // Whatever goes wrong without an event (a host name that cannot be looked up): try anew.
   reopen_at_ = shared_.clock.now() + kConnectTimeout + kHandshakeTimeout;
@@ -34,7 +38,7 @@ Status ZmqDialer::open() {
 void ZmqDialer::advance(Time now) {
   if (now < reopen_at_) return;
   if (!is_waiting_) backoff_ = std::min<Duration>(backoff_ * 2, kReconnectMax);
-  // The endpoint was accepted once; a failure here passes (file descriptors), so it is tried again.
+  // The endpoint was accepted once; a failure here passes (no file descriptor left), so it is tried again.
   if (!open()) reopen_at_ = now + kReconnectMax;
 }
 
@@ -51,7 +55,8 @@ void ZmqDialer::read_monitor(std::vector<NetworkEvent>& events) {
 
 void ZmqDialer::came_up(std::vector<NetworkEvent>& events) {
   Prober::Answer pending;
-  if (shared_.prober.cancel(device_, lane_, pending)) tell_down(events, device_, lane_, false, std::move(pending.reason));
+  if (shared_.prober.cancel(device_, lane_, pending))
+    tell_down(events, device_, lane_, false, std::move(pending.reason));
   is_up_ = told_failure_ = true;
   backoff_ = kReconnectMin;
   reopen_at_ = Time::max();
@@ -67,14 +72,15 @@ void ZmqDialer::went_down(ZmqConnectionEvent::Kind how, std::vector<NetworkEvent
   if (!was_up && std::exchange(told_failure_, true)) return;
   const bool answered = how == ZmqConnectionEvent::KeyRefused || how == ZmqConnectionEvent::HandshakeFailed;
   if (answered) {
-    tell_down(events, device_, lane_, false, words_for(how));
+    tell_down(events, device_, lane_, false, words_for(how, was_up));
   } else {
-    shared_.prober.ask(device_, lane_, endpoint_, words_for(how), now);
+    shared_.prober.ask(device_, lane_, endpoint_, words_for(how, was_up), now);
   }
 }
 
 void ZmqDialer::read(std::vector<NetworkEvent>& events) {
-  for (int i = 0; i < kMaxFramesPerWait && receive_frames(dealer_, received_); ++i) shared_.deliver(device_, lane_, received_, events);
+  for (int i = 0; i < kMaxFramesPerWait && receive_frames(dealer_, received_); ++i)
+    shared_.deliver(device_, lane_, received_, events);
 }
 
 }  // namespace shoal

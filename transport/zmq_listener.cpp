@@ -14,22 +14,28 @@ std::string_view text_of(Bytes bytes) { return {reinterpret_cast<const char*>(by
 void append_end(std::string& ends, int fd, int (*name)(int, sockaddr*, socklen_t*)) {
   sockaddr_storage address{};
   socklen_t size = sizeof address;
-  if (name(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0) ends.append(reinterpret_cast<const char*>(&address), size);
+  if (name(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0)
+    ends.append(reinterpret_cast<const char*>(&address), size);
 }
 
 }  // namespace
 
 Status ZmqListener::open(const std::string& host, std::uint16_t port) {
   const bool is_ipv6 = host.find(':') != std::string::npos;
-  router_ = ZmqSocket(shared_.context, ZmqKind::Router);
+  Result<ZmqSocket> router = ZmqSocket::open(shared_.context, ZmqKind::Router);
+  if (!router) return fail(router.error());
+  router_ = *std::move(router);
   router_.set_limits(lane_);
   router_.serve_curve(shared_.options.keys, lane_);
   if (is_ipv6) router_.set_ipv6();
-  monitor_ = ZmqMonitor(shared_.context, router_);
+  Result<ZmqMonitor> monitor = ZmqMonitor::open(shared_.context, router_);
+  if (!monitor) return fail(monitor.error());
+  monitor_ = *std::move(monitor);
   const Endpoint wanted{host, port, is_ipv6};
   std::string text = to_string(wanted);
   if (port == 0) text.replace(text.rfind(':'), std::string::npos, ":*");
-  if (Status bound = router_.bind(text); !bound) return fail(bound.error().during(std::string(name_of(lane_)) + " lane"));
+  if (Status bound = router_.bind(text); !bound)
+    return fail(bound.error().during(std::string(name_of(lane_)) + " lane"));
   const Result<Endpoint> actual = parse_endpoint(router_.last_endpoint());
   if (!actual) return fail(actual.error());
   port_ = actual->port;
@@ -56,7 +62,8 @@ Status ZmqListener::reply_join(std::uint64_t ticket, EncodedMessage& encoded) {
   return fail(ErrorCode::Unavailable, "the joining worker is gone");
 }
 
-// ---- Cutting: libzmq cannot drop one peer of a ROUTER, so its TCP connection is shut down under it ----------------------
+// ---- Cutting --------------------------------------------------------------------------------
+// libzmq cannot drop one peer of a ROUTER, so its TCP connection is shut down under it.
 
 std::string ZmqListener::ends_of(int fd) {
   std::string ends;
@@ -90,7 +97,7 @@ std::optional<Time> ZmqListener::next_cut() const {
   return next;
 }
 
-// ---- Reading ------------------------------------------------------------------------------------------------------------
+// ---- Reading --------------------------------------------------------------------------------
 
 void ZmqListener::read_monitor(std::vector<Lost>& lost) {
   while (const std::optional<ZmqConnectionEvent> event = monitor_.next()) {
@@ -103,11 +110,13 @@ void ZmqListener::read_monitor(std::vector<Lost>& lost) {
   }
 }
 
-// The newest connection of a key is the one that counts, an older one is cut. False: the frame comes from an older one.
-bool ZmqListener::greet(const ZapDesk::Identity& who, const ZmqFrame& routing_id, int fd, std::vector<NetworkEvent>& events,
-                        std::vector<Lost>& lost) {
+// The newest connection of a key is the one that counts, an older one is cut. False: the frame comes from an
+// older one.
+bool ZmqListener::greet(const ZapDesk::Identity& who, const ZmqFrame& routing_id, int fd,
+                        std::vector<NetworkEvent>& events, std::vector<Lost>& lost) {
   const auto known = routes_.find(who.device);
-  if (known != routes_.end() && known->second.connection >= who.connection) return known->second.connection == who.connection;
+  if (known != routes_.end() && known->second.connection >= who.connection)
+    return known->second.connection == who.connection;
   // An earlier connection with this number must be seen to end before it is taken for this one's.
   read_monitor(lost);
   if (known != routes_.end() && known->second.is_open) {
@@ -122,7 +131,8 @@ bool ZmqListener::greet(const ZapDesk::Identity& who, const ZmqFrame& routing_id
 // Whatever was about to be told of the connection before comes first.
 void ZmqListener::tell_up(DeviceId device, std::vector<NetworkEvent>& events, std::vector<Lost>& lost) {
   Prober::Answer pending;
-  if (shared_.prober.cancel(device, lane_, pending)) tell_down(events, device, lane_, false, std::move(pending.reason));
+  if (shared_.prober.cancel(device, lane_, pending))
+    tell_down(events, device, lane_, false, std::move(pending.reason));
   if (std::erase_if(lost, [&](const Lost& one) { return one.device == device; }) > 0) {
     tell_down(events, device, lane_, false, "the connection broke");
   }
@@ -148,11 +158,13 @@ void ZmqListener::read(std::vector<NetworkEvent>& events, std::vector<Lost>& los
   }
 }
 
-void ZmqListener::read_join(const ZmqFrame& routing_id, ReceivedFrames& received, std::vector<NetworkEvent>& events) {
+void ZmqListener::read_join(const ZmqFrame& routing_id, ReceivedFrames& received,
+                            std::vector<NetworkEvent>& events) {
   Result<Message> message = shared_.decode(Lane::Join, received);
   if (!message || !std::holds_alternative<JoinRequest>(*message)) {
     ++shared_.rejected;  // the join key is everybody's who knows the token: nobody to cut off
-    log_warn("join_request_malformed", {{"reason", message ? "not a JoinRequest" : message.error().message()}});
+    log_warn("join_request_malformed",
+             {{"reason", message ? "not a JoinRequest" : message.error().message()}});
     return;
   }
   if (tickets_.size() >= kMaxOpenJoinTickets) tickets_.erase(tickets_.begin());

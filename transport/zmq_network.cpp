@@ -16,23 +16,29 @@ constexpr const char* kZapEndpoint = "inproc://zeromq.zap.01";
 constexpr std::size_t kMaxFrames = 2 + kMaxPayloadFrames;
 
 Status check_keys(const ZmqOptions& options) {
-  const auto is_pair = [](const KeyPair& keys) { return is_z85_key(keys.public_key) && is_z85_key(keys.secret_key); };
-  if (!is_pair(options.keys)) return fail(ErrorCode::InvalidArgument, "opening the network: the key pair is none");
-  if (options.join_keys && !is_pair(*options.join_keys)) return fail(ErrorCode::InvalidArgument, "opening the network: the join key pair is none");
+  const auto is_pair = [](const KeyPair& keys) {
+    return is_z85_key(keys.public_key) && is_z85_key(keys.secret_key);
+  };
+  if (!is_pair(options.keys))
+    return fail(ErrorCode::InvalidArgument, "opening the network: the key pair is none");
+  if (options.join_keys && !is_pair(*options.join_keys))
+    return fail(ErrorCode::InvalidArgument, "opening the network: the join key pair is none");
   return {};
 }
 
 Status outcome(ZmqSocket::Sent sent, DeviceId to, Lane lane) {
   if (sent == ZmqSocket::Sent::Yes) return {};
   const char* what = sent == ZmqSocket::Sent::Full ? "the queue is full" : "no connection";
-  return fail(ErrorCode::Unavailable, "device " + std::to_string(raw(to)) + ", " + name_of(lane) + " lane: " + what);
+  return fail(ErrorCode::Unavailable,
+              "device " + std::to_string(raw(to)) + ", " + name_of(lane) + " lane: " + what);
 }
 
 }  // namespace
 
-// ---- Frames ---------------------------------------------------------------------------------------------------------------
+// ---- Frames ---------------------------------------------------------------------------------
 
-ZmqSocket::Sent send_frames(ZmqSocket& socket, const std::string* routing_id, EncodedMessage& encoded, PayloadSlots& slots) {
+ZmqSocket::Sent send_frames(ZmqSocket& socket, const std::string* routing_id, EncodedMessage& encoded,
+                            PayloadSlots& slots) {
   using Sent = ZmqSocket::Sent;
   if (routing_id) {
     const Bytes id = std::as_bytes(std::span(*routing_id));
@@ -40,7 +46,8 @@ ZmqSocket::Sent send_frames(ZmqSocket& socket, const std::string* routing_id, En
   }
   std::size_t left = encoded.payload.size() + (encoded.opens.empty() ? 0 : 1);
   Sent sent = socket.send(ZmqFrame::copy_of(encoded.header), left > 0);
-  if (sent == Sent::Yes && !encoded.opens.empty()) sent = socket.send(ZmqFrame::copy_of(encoded.opens), --left > 0);
+  if (sent == Sent::Yes && !encoded.opens.empty())
+    sent = socket.send(ZmqFrame::copy_of(encoded.opens), --left > 0);
   for (Payload& part : encoded.payload) {
     if (sent == Sent::Yes) sent = socket.send(ZmqFrame::sharing(std::move(part), slots), --left > 0);
   }
@@ -61,7 +68,8 @@ bool receive_frames(ZmqSocket& socket, ReceivedFrames& received) {
   } while (true);
 }
 
-void tell_down(std::vector<NetworkEvent>& events, DeviceId device, Lane lane, bool refused, std::string reason) {
+void tell_down(std::vector<NetworkEvent>& events, DeviceId device, Lane lane, bool refused,
+               std::string reason) {
   PeerDown down;
   down.device = device;
   down.lane = lane;
@@ -70,7 +78,7 @@ void tell_down(std::vector<NetworkEvent>& events, DeviceId device, Lane lane, bo
   events.emplace_back(std::move(down));
 }
 
-// ---- ZmqShared --------------------------------------------------------------------------------------------------------------
+// ---- ZmqShared ------------------------------------------------------------------------------
 
 Result<Message> ZmqShared::decode(Lane lane, ReceivedFrames& received) {
   if (received.too_many) return fail(ErrorCode::Corrupt, "message: too many frames");
@@ -78,11 +86,14 @@ Result<Message> ZmqShared::decode(Lane lane, ReceivedFrames& received) {
   for (ZmqFrame& frame : received.frames) payloads.push_back(ZmqFrame::into_payload(std::move(frame)));
   Result<Message> message = decoder.decode(lane, payloads);
   payloads.clear();
-  if (message && !may_receive(*message, is_hub())) return fail(ErrorCode::Corrupt, std::string(name_of(*message)) + ": not for this side");
+  if (message && !may_receive(*message, is_hub())) {
+    return fail(ErrorCode::Corrupt, std::string(name_of(*message)) + ": not for this side");
+  }
   return message;
 }
 
-void ZmqShared::deliver(DeviceId from, Lane lane, ReceivedFrames& received, std::vector<NetworkEvent>& events) {
+void ZmqShared::deliver(DeviceId from, Lane lane, ReceivedFrames& received,
+                        std::vector<NetworkEvent>& events) {
   if (!muted.empty() && muted.contains({from, lane})) {
     ++rejected;
     return;
@@ -97,12 +108,14 @@ void ZmqShared::deliver(DeviceId from, Lane lane, ReceivedFrames& received, std:
   events.emplace_back(Malformed{from, lane, message.error().message()});
 }
 
-// ---- Opening and closing ----------------------------------------------------------------------------------------------------
+// ---- Opening and closing --------------------------------------------------------------------
 
 Status ZmqNetwork::State::open() {
   wake_fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (wake_fd < 0) return fail(ErrorCode::OutOfMemory, "opening the network: no file descriptor left");
-  zap = ZmqSocket(context, ZmqKind::Rep);  // before any socket that asks it
+  Result<ZmqSocket> rep = ZmqSocket::open(context, ZmqKind::Rep);  // before any socket that asks it
+  if (!rep) return fail(rep.error());
+  zap = *std::move(rep);
   if (Status bound = zap.bind(kZapEndpoint); !bound) return bound;
   if (is_hub() && options.join_keys) desk.admit_joiners(options.join_keys->public_key);
   const std::pair<Lane, std::uint16_t> wanted[] = {{Lane::Join, options.join_port},
@@ -133,7 +146,8 @@ ZmqNetwork::State::~State() {
 
 Result<std::unique_ptr<ZmqNetwork>> ZmqNetwork::open(ZmqOptions options) {
   if (!zmq_has_curve()) {
-    return fail(ErrorCode::Unsupported, "libzmq " + zmq_version_text() + " was built without CURVE: install Debian's libzmq5");
+    return fail(ErrorCode::Unsupported,
+                "libzmq " + zmq_version_text() + " was built without CURVE: install Debian's libzmq5");
   }
   if (Status ok = check_keys(options); !ok) return fail(ok.error());
   auto state = std::make_unique<State>(std::move(options));
@@ -163,7 +177,7 @@ std::uint16_t ZmqNetwork::port(Lane lane) const {
   return listener ? listener->port() : 0;
 }
 
-// ---- Keys and connections ---------------------------------------------------------------------------------------------------
+// ---- Keys and connections -------------------------------------------------------------------
 
 Status ZmqNetwork::admit(DeviceId device, const std::string& public_key) {
   const std::string* known = state_->desk.key_of(device);
@@ -184,11 +198,13 @@ void ZmqNetwork::State::cut(DeviceId device) {
   for (auto& listener : listeners) listener->cut(device, at);
 }
 
-Status ZmqNetwork::connect(DeviceId device, Lane lane, const std::string& endpoint, const std::string& public_key) {
+Status ZmqNetwork::connect(DeviceId device, Lane lane, const std::string& endpoint,
+                           const std::string& public_key) {
   const Result<Endpoint> parsed = parse_endpoint(endpoint);
   if (!parsed) return fail(parsed.error());
   if (parsed->port == 0) return fail(ErrorCode::InvalidArgument, "connecting to " + endpoint + ": port 0");
-  if (!is_z85_key(public_key)) return fail(ErrorCode::InvalidArgument, "connecting to " + endpoint + ": its public key is no key");
+  if (!is_z85_key(public_key))
+    return fail(ErrorCode::InvalidArgument, "connecting to " + endpoint + ": its public key is no key");
   if (const ZmqDialer* known = state_->dialer(device, lane)) {
     if (known->endpoint() == endpoint && known->server_key() == public_key) return {};
     disconnect(device, lane);
@@ -204,10 +220,11 @@ void ZmqNetwork::disconnect(DeviceId device, Lane lane) {
   if (!state_->dialer(device, lane)) return;
   Prober::Answer unwanted;
   state_->prober.cancel(device, lane, unwanted);
-  std::erase_if(state_->dialers, [&](const auto& one) { return one->device() == device && one->lane() == lane; });
+  std::erase_if(state_->dialers,
+                [&](const auto& one) { return one->device() == device && one->lane() == lane; });
 }
 
-// ---- Sending ----------------------------------------------------------------------------------------------------------------
+// ---- Sending --------------------------------------------------------------------------------
 
 Status ZmqNetwork::State::send_encoded(DeviceId to, Lane lane, bool is_pong) {
   ZmqListener* inbound = listener(lane);
@@ -222,7 +239,8 @@ Status ZmqNetwork::State::send_encoded(DeviceId to, Lane lane, bool is_pong) {
 
 Status ZmqNetwork::send(DeviceId to, Lane lane, Message message) {
   if (lane_of(message) != lane) {
-    return fail(ErrorCode::InvalidArgument, std::string(name_of(message)) + " does not travel on the " + name_of(lane) + " lane");
+    return fail(ErrorCode::InvalidArgument,
+                std::string(name_of(message)) + " does not travel on the " + name_of(lane) + " lane");
   }
   const bool is_pong = std::holds_alternative<Pong>(message);
   if (Status ok = state_->encoder.encode(std::move(message), state_->encoded); !ok) return ok;
@@ -238,9 +256,10 @@ Status ZmqNetwork::reply_join(std::uint64_t ticket, JoinReply reply) {
   return join->reply_join(ticket, state_->encoded);
 }
 
-// ---- Waiting ----------------------------------------------------------------------------------------------------------------
+// ---- Waiting --------------------------------------------------------------------------------
 
-// ZAP (RFC 27): version, request id, domain, address, routing id, mechanism, credentials. One request at a time, as REP goes.
+// ZAP (RFC 27): version, request id, domain, address, routing id, mechanism, credentials. One request at a
+// time, as REP goes.
 void ZmqNetwork::State::serve_zap() {
   ReceivedFrames request;
   while (receive_frames(zap, request)) {
@@ -254,7 +273,8 @@ void ZmqNetwork::State::serve_zap() {
       log_warn("connection_refused", {{"lane", text(2)}, {"address", text(3)}, {"mechanism", text(5)}});
       next_refusal_log = clock.now() + std::chrono::seconds(1);
     }
-    const std::string_view reply[] = {"1.0", text(1), user_id ? "200" : "400", user_id ? "OK" : "unknown key", user_id ? *user_id : "", ""};
+    const std::string_view reply[] = {
+        "1.0", text(1), user_id ? "200" : "400", user_id ? "OK" : "unknown key", user_id ? *user_id : "", ""};
     for (std::size_t i = 0; i < std::size(reply); ++i) {
       zap.send(ZmqFrame::copy_of(std::as_bytes(std::span(reply[i]))), i + 1 < std::size(reply));
     }
@@ -284,7 +304,8 @@ void ZmqNetwork::State::poll(Time until) {
   poller.wait(std::chrono::ceil<std::chrono::milliseconds>(left));
 }
 
-void ZmqNetwork::State::lost(const std::vector<ZmqListener::Lost>& devices, Lane lane, std::vector<NetworkEvent>& events) {
+void ZmqNetwork::State::lost(const std::vector<ZmqListener::Lost>& devices, Lane lane,
+                             std::vector<NetworkEvent>& events) {
   for (const ZmqListener::Lost& one : devices) {
     // Whether its process is dead is asked at its inbox, the one address of it we know.
     if (const ZmqDialer* inbox = dialer(one.device, Lane::Data)) {

@@ -13,13 +13,15 @@ namespace {
 
 static_assert(sizeof(zmq_msg_t) == 64 && alignof(zmq_msg_t) <= 8, "ZmqFrame holds a zmq_msg_t");
 
-// zmq.h 4.3 hides ZMQ_ZAP_ENFORCE_DOMAIN among drafts; the library knows it in every build. Without it, a vanished ZAP handler would let
-// everybody in.
+// zmq.h 4.3 hides ZMQ_ZAP_ENFORCE_DOMAIN among drafts; the library knows it in every build. Without it, a
+// vanished ZAP handler would let everybody in.
 constexpr int kZapEnforceDomain = 93;
 
 zmq_msg_t* message_of(void* raw) { return static_cast<zmq_msg_t*>(raw); }
 
-void set(void* socket, int option, int value) { SHOAL_CHECK(zmq_setsockopt(socket, option, &value, sizeof value) == 0); }
+void set(void* socket, int option, int value) {
+  SHOAL_CHECK(zmq_setsockopt(socket, option, &value, sizeof value) == 0);
+}
 void set(void* socket, int option, const std::string& value) {
   SHOAL_CHECK(zmq_setsockopt(socket, option, value.c_str(), value.size()) == 0);
 }
@@ -35,30 +37,42 @@ int whole_seconds(D duration) {
 
 std::size_t max_frame_bytes(Lane lane) {
   switch (lane) {
-    case Lane::Join: return kMaxHeaderBytes;
-    case Lane::Control: return kMaxControlBytes;
-    case Lane::Data: return kMaxPayloadChunkBytes;
-    case Lane::Bulk: return kMaxPayloadChunkBytes;
+    case Lane::Join:
+      return kMaxHeaderBytes;
+    case Lane::Control:
+      return kMaxControlBytes;
+    case Lane::Data:
+      return kMaxPayloadChunkBytes;
+    case Lane::Bulk:
+      return kMaxPayloadChunkBytes;
   }
   return kMaxHeaderBytes;
 }
 
 std::string advice_for(int error) {
   switch (error) {
-    case EADDRINUSE: return "the port is taken: stop the process that listens there, or choose another port";
+    case EADDRINUSE:
+      return "the port is taken: stop the process that listens there, or choose another port";
     case EADDRNOTAVAIL:
-    case ENODEV: return "this machine has no such address: choose one of its own, or 0.0.0.0 for all";
-    case EACCES: return "not allowed: choose a port above 1023";
-    default: return zmq_strerror(error);
+    case ENODEV:
+      return "this machine has no such address: choose one of its own, or 0.0.0.0 for all";
+    case EACCES:
+      return "not allowed: choose a port above 1023";
+    default:
+      return zmq_strerror(error);
   }
 }
 
 int native(ZmqKind kind) {
   switch (kind) {
-    case ZmqKind::Router: return ZMQ_ROUTER;
-    case ZmqKind::Dealer: return ZMQ_DEALER;
-    case ZmqKind::Rep: return ZMQ_REP;
-    case ZmqKind::Pair: return ZMQ_PAIR;
+    case ZmqKind::Router:
+      return ZMQ_ROUTER;
+    case ZmqKind::Dealer:
+      return ZMQ_DEALER;
+    case ZmqKind::Rep:
+      return ZMQ_REP;
+    case ZmqKind::Pair:
+      return ZMQ_PAIR;
   }
   return ZMQ_PAIR;
 }
@@ -70,7 +84,7 @@ void free_slot(void*, void* hint) {
 
 }  // namespace
 
-// ---- PayloadSlots -----------------------------------------------------------------------------------------------------
+// ---- PayloadSlots ---------------------------------------------------------------------------
 
 PayloadSlots::Slot* PayloadSlots::take(Payload payload) {
   const std::lock_guard lock(mutex_);
@@ -92,10 +106,12 @@ void PayloadSlots::give_back(Slot* slot) {
   idle_.push_back(slot);
 }
 
-// ---- ZmqFrame ---------------------------------------------------------------------------------------------------------
+// ---- ZmqFrame -------------------------------------------------------------------------------
 
 ZmqFrame::ZmqFrame() noexcept { zmq_msg_init(message_of(raw_)); }
-ZmqFrame::ZmqFrame(ZmqFrame&& other) noexcept : ZmqFrame() { zmq_msg_move(message_of(raw_), message_of(other.raw_)); }
+ZmqFrame::ZmqFrame(ZmqFrame&& other) noexcept : ZmqFrame() {
+  zmq_msg_move(message_of(raw_), message_of(other.raw_));
+}
 ZmqFrame& ZmqFrame::operator=(ZmqFrame&& other) noexcept {
   if (this != &other) zmq_msg_move(message_of(raw_), message_of(other.raw_));
   return *this;
@@ -131,11 +147,12 @@ int ZmqFrame::connection_fd() const { return zmq_msg_get(message_of(raw_), ZMQ_S
 
 Payload ZmqFrame::into_payload(ZmqFrame frame) {
   const Bytes bytes = frame.bytes();
-  if (bytes.data() >= frame.raw_ && bytes.data() < frame.raw_ + sizeof frame.raw_) return Payload::copy_of(bytes);
+  if (bytes.data() >= frame.raw_ && bytes.data() < frame.raw_ + sizeof frame.raw_)
+    return Payload::copy_of(bytes);
   return Payload(std::move(frame), bytes);
 }
 
-// ---- ZmqContext, ZmqSocket --------------------------------------------------------------------------------------------
+// ---- ZmqContext, ZmqSocket ------------------------------------------------------------------
 
 ZmqContext::ZmqContext() : raw_(zmq_ctx_new()) {
   SHOAL_CHECK(raw_ != nullptr);
@@ -144,11 +161,15 @@ ZmqContext::ZmqContext() : raw_(zmq_ctx_new()) {
 }
 ZmqContext::~ZmqContext() { zmq_ctx_term(raw_); }
 
-ZmqSocket::ZmqSocket(ZmqContext& context, ZmqKind kind) : raw_(zmq_socket(context.raw(), native(kind))) {
-  SHOAL_CHECK(raw_ != nullptr);  // out of file descriptors: the limit is set at start
-  set(raw_, ZMQ_LINGER, milliseconds(kLinger));
-  set(raw_, ZMQ_SNDTIMEO, 0);
-  set(raw_, ZMQ_RCVTIMEO, 0);
+Result<ZmqSocket> ZmqSocket::open(ZmqContext& context, ZmqKind kind) {
+  ZmqSocket socket;
+  socket.raw_ = zmq_socket(context.raw(), native(kind));
+  if (!socket.raw_)
+    return fail(ErrorCode::OutOfMemory, std::string("opening a socket: ") + zmq_strerror(zmq_errno()));
+  set(socket.raw_, ZMQ_LINGER, milliseconds(kLinger));
+  set(socket.raw_, ZMQ_SNDTIMEO, 0);
+  set(socket.raw_, ZMQ_RCVTIMEO, 0);
+  return socket;
 }
 ZmqSocket& ZmqSocket::operator=(ZmqSocket&& other) noexcept {
   if (this != &other) {
@@ -175,12 +196,14 @@ void ZmqSocket::set_limits(Lane lane) {
   set(raw_, ZMQ_TCP_KEEPALIVE_IDLE, whole_seconds(kKeepaliveIdle));
   set(raw_, ZMQ_TCP_KEEPALIVE_INTVL, whole_seconds(kKeepaliveInterval));
   set(raw_, ZMQ_TCP_KEEPALIVE_CNT, kKeepaliveCount);
-  set(raw_, ZMQ_IMMEDIATE, 1);        // queue for completed connections alone
-  set(raw_, ZMQ_RECONNECT_IVL, -1);   // ZmqNetwork reconnects, with a new socket and so an empty queue
+  set(raw_, ZMQ_IMMEDIATE, 1);       // queue for completed connections alone
+  set(raw_, ZMQ_RECONNECT_IVL, -1);  // ZmqNetwork reconnects, with a new socket and so an empty queue
 }
 
 void ZmqSocket::set_ipv6() const { set(raw_, ZMQ_IPV6, 1); }
-void ZmqSocket::set_linger(std::chrono::milliseconds linger) const { set(raw_, ZMQ_LINGER, milliseconds(linger)); }
+void ZmqSocket::set_linger(std::chrono::milliseconds linger) const {
+  set(raw_, ZMQ_LINGER, milliseconds(linger));
+}
 
 void ZmqSocket::serve_curve(const KeyPair& keys, Lane lane) {
   set(raw_, ZMQ_ROUTER_MANDATORY, 1);
@@ -213,7 +236,8 @@ std::string ZmqSocket::last_endpoint() const {
 
 ZmqSocket::Sent ZmqSocket::send(ZmqFrame frame, bool more) {
   for (;;) {
-    if (zmq_msg_send(message_of(frame.raw()), raw_, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0)) >= 0) return Sent::Yes;
+    if (zmq_msg_send(message_of(frame.raw()), raw_, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0)) >= 0)
+      return Sent::Yes;
     if (zmq_errno() == EINTR) continue;
     return zmq_errno() == EAGAIN ? Sent::Full : Sent::Unreachable;
   }
@@ -226,7 +250,7 @@ bool ZmqSocket::receive(ZmqFrame& frame) {
   }
 }
 
-// ---- ZmqMonitor -------------------------------------------------------------------------------------------------------
+// ---- ZmqMonitor -----------------------------------------------------------------------------
 
 namespace {
 constexpr int kWatchedEvents = ZMQ_EVENT_CLOSED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
@@ -235,20 +259,31 @@ constexpr int kWatchedEvents = ZMQ_EVENT_CLOSED | ZMQ_EVENT_DISCONNECTED | ZMQ_E
 
 ZmqConnectionEvent meaning_of(std::uint16_t event, std::uint32_t value) {
   switch (event) {
-    case ZMQ_EVENT_HANDSHAKE_SUCCEEDED: return {ZmqConnectionEvent::Up, -1};
-    case ZMQ_EVENT_DISCONNECTED: return {ZmqConnectionEvent::Down, static_cast<int>(value)};
-    case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: return {ZmqConnectionEvent::KeyRefused, -1};
-    case ZMQ_EVENT_CLOSED: return {ZmqConnectionEvent::NotMade, -1};
-    default: return {ZmqConnectionEvent::HandshakeFailed, -1};
+    case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
+      return {ZmqConnectionEvent::Up, -1};
+    case ZMQ_EVENT_DISCONNECTED:
+      return {ZmqConnectionEvent::Down, static_cast<int>(value)};
+    case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
+      return {ZmqConnectionEvent::KeyRefused, -1};
+    case ZMQ_EVENT_CLOSED:
+      return {ZmqConnectionEvent::NotMade, -1};
+    default:
+      return {ZmqConnectionEvent::HandshakeFailed, -1};
   }
 }
 }  // namespace
 
-ZmqMonitor::ZmqMonitor(ZmqContext& context, ZmqSocket& watched) : pair_(context, ZmqKind::Pair) {
+Result<ZmqMonitor> ZmqMonitor::open(ZmqContext& context, ZmqSocket& watched) {
   static std::atomic<std::uint64_t> next_name{0};
   const std::string endpoint = "inproc://monitor-" + std::to_string(next_name++);
-  SHOAL_CHECK(zmq_socket_monitor(watched.raw(), endpoint.c_str(), kWatchedEvents) == 0);
-  SHOAL_CHECK(zmq_connect(pair_.raw(), endpoint.c_str()) == 0);
+  Result<ZmqSocket> pair = ZmqSocket::open(context, ZmqKind::Pair);
+  if (!pair) return fail(pair.error());
+  if (zmq_socket_monitor(watched.raw(), endpoint.c_str(), kWatchedEvents) != 0 || !pair->connect(endpoint)) {
+    return fail(ErrorCode::OutOfMemory, std::string("watching a socket: ") + zmq_strerror(zmq_errno()));
+  }
+  ZmqMonitor monitor;
+  monitor.pair_ = *std::move(pair);
+  return monitor;
 }
 
 // Two frames: the event's number and value, unaligned, and the endpoint.
@@ -261,7 +296,7 @@ std::optional<ZmqConnectionEvent> ZmqMonitor::next() {
   return meaning_of(load<std::uint16_t>(bytes.data()), load<std::uint32_t>(bytes.data() + 2));
 }
 
-// ---- ZmqPoller --------------------------------------------------------------------------------------------------------
+// ---- ZmqPoller ------------------------------------------------------------------------------
 
 struct ZmqPoller::Items {
   std::vector<zmq_pollitem_t> list;
@@ -269,18 +304,15 @@ struct ZmqPoller::Items {
 ZmqPoller::ZmqPoller() : items_(std::make_unique<Items>()) {}
 ZmqPoller::~ZmqPoller() = default;
 void ZmqPoller::clear() { items_->list.clear(); }
-std::size_t ZmqPoller::add(const ZmqSocket& socket) {
-  items_->list.push_back({socket.raw(), 0, ZMQ_POLLIN, 0});
-  return items_->list.size() - 1;
+void ZmqPoller::add(const ZmqSocket& socket) {
+  if (socket) items_->list.push_back({socket.raw(), 0, ZMQ_POLLIN, 0});
 }
-std::size_t ZmqPoller::add(int fd, bool to_write) {
+void ZmqPoller::add(int fd, bool to_write) {
   items_->list.push_back({nullptr, fd, static_cast<short>(to_write ? ZMQ_POLLOUT : ZMQ_POLLIN), 0});
-  return items_->list.size() - 1;
 }
 void ZmqPoller::wait(std::chrono::milliseconds timeout) {
   zmq_poll(items_->list.data(), static_cast<int>(items_->list.size()), static_cast<long>(timeout.count()));
 }
-bool ZmqPoller::is_ready(std::size_t index) const { return items_->list[index].revents != 0; }
 
 std::string zmq_version_text() {
   int major = 0, minor = 0, patch = 0;

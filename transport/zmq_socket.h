@@ -17,7 +17,8 @@
 #include "transport/network.h"
 #include "transport/payload.h"
 
-// ZeroMQ as far as ZmqNetwork needs it: owners for its context, sockets, frames and monitors. zmq_socket.cpp is the one home of <zmq.h>.
+// ZeroMQ as far as ZmqNetwork needs it: owners for its context, sockets, frames and monitors. zmq_socket.cpp
+// is the one home of <zmq.h>.
 namespace shoal {
 
 // Keeps payloads alive while libzmq's I/O thread still sends from them. The slots are used again.
@@ -51,7 +52,8 @@ class ZmqFrame {
   std::string_view user_id() const;  // what our ZAP desk called its connection; empty: none
   int connection_fd() const;         // -1: unknown
 
-  // As a payload that keeps the frame. (Bytes that libzmq stores inside the frame itself, up to 33, are copied.)
+  // As a payload that keeps the frame. (Bytes that libzmq stores inside the frame itself, up to 33, are
+  // copied.)
   static Payload into_payload(ZmqFrame frame);
 
   void* raw() { return raw_; }
@@ -77,7 +79,7 @@ enum class ZmqKind { Router, Dealer, Rep, Pair };
 class ZmqSocket {
  public:
   ZmqSocket() = default;
-  ZmqSocket(ZmqContext& context, ZmqKind kind);
+  static Result<ZmqSocket> open(ZmqContext& context, ZmqKind kind);  // OutOfMemory: no file descriptor left
   ZmqSocket(ZmqSocket&& other) noexcept : raw_(std::exchange(other.raw_, nullptr)) {}
   ZmqSocket& operator=(ZmqSocket&& other) noexcept;
   ~ZmqSocket() { close(); }
@@ -89,7 +91,7 @@ class ZmqSocket {
   void set_limits(Lane lane);
   void set_ipv6() const;
   void set_linger(std::chrono::milliseconds linger) const;
-  void serve_curve(const KeyPair& keys, Lane lane);                          // ZAP domain: the lane's name
+  void serve_curve(const KeyPair& keys, Lane lane);  // ZAP domain: the lane's name
   void use_curve(const KeyPair& keys, const std::string& server_public_key);
 
   Status bind(const std::string& endpoint);
@@ -97,8 +99,8 @@ class ZmqSocket {
   std::string last_endpoint() const;
 
   enum class Sent { Yes, Full, Unreachable };
-  Sent send(ZmqFrame frame, bool more);   // never blocks
-  bool receive(ZmqFrame& frame);          // false: nothing there
+  Sent send(ZmqFrame frame, bool more);  // never blocks
+  bool receive(ZmqFrame& frame);         // false: nothing there
 
  private:
   void* raw_ = nullptr;
@@ -112,7 +114,7 @@ struct ZmqConnectionEvent {
 class ZmqMonitor {
  public:
   ZmqMonitor() = default;
-  ZmqMonitor(ZmqContext& context, ZmqSocket& watched);
+  static Result<ZmqMonitor> open(ZmqContext& context, ZmqSocket& watched);
   ZmqMonitor(ZmqMonitor&&) = default;
   ZmqMonitor& operator=(ZmqMonitor&&) = default;
   std::optional<ZmqConnectionEvent> next();  // nullopt: nothing more
@@ -128,10 +130,9 @@ class ZmqPoller {
   ZmqPoller();
   ~ZmqPoller();
   void clear();
-  std::size_t add(const ZmqSocket& socket);           // to read
-  std::size_t add(int fd, bool to_write);
-  void wait(std::chrono::milliseconds timeout);       // rounded by the caller; returns early on signals
-  bool is_ready(std::size_t index) const;
+  void add(const ZmqSocket& socket);  // to read; none where it is closed
+  void add(int fd, bool to_write);
+  void wait(std::chrono::milliseconds timeout);  // until any is ready; returns early on signals
 
  private:
   struct Items;

@@ -1,7 +1,7 @@
 #pragma once
 
-// The insides of ZmqNetwork, shared by zmq_network.cpp (the public calls and the one wait), zmq_listener.cpp (lanes we listen on) and
-// zmq_dialer.cpp (connections we make).
+// The insides of ZmqNetwork, shared by zmq_network.cpp (the public calls and the one wait), zmq_listener.cpp
+// (lanes we listen on) and zmq_dialer.cpp (connections we make).
 
 #include <map>
 #include <set>
@@ -18,17 +18,19 @@
 namespace shoal {
 
 // Sends a message's frames; the routing id goes first where the socket is a ROUTER.
-ZmqSocket::Sent send_frames(ZmqSocket& socket, const std::string* routing_id, EncodedMessage& encoded, PayloadSlots& slots);
+ZmqSocket::Sent send_frames(ZmqSocket& socket, const std::string* routing_id, EncodedMessage& encoded,
+                            PayloadSlots& slots);
 
-// Receives a message's frames into `frames` (used again). False: nothing there. Frames beyond what any message has are dropped;
-// `too_many` tells.
+// Receives a message's frames into `frames` (used again). False: nothing there. Frames beyond what any
+// message has are dropped; `too_many` tells.
 struct ReceivedFrames {
   std::vector<ZmqFrame> frames;
   bool too_many = false;
 };
 bool receive_frames(ZmqSocket& socket, ReceivedFrames& received);
 
-void tell_down(std::vector<NetworkEvent>& events, DeviceId device, Lane lane, bool refused, std::string reason);
+void tell_down(std::vector<NetworkEvent>& events, DeviceId device, Lane lane, bool refused,
+               std::string reason);
 
 // What both sides share: keys, codec, events.
 struct ZmqShared {
@@ -45,9 +47,9 @@ struct ZmqShared {
   ZapDesk desk;
   Encoder encoder;
   Decoder decoder;
-  EncodedMessage encoded;           // used again
-  std::vector<Payload> payloads;    // used again
-  PayloadSlots slots;               // outlives the context
+  EncodedMessage encoded;         // used again
+  std::vector<Payload> payloads;  // used again
+  PayloadSlots slots;             // outlives the context
   std::set<std::pair<DeviceId, Lane>> muted;
   std::uint64_t rejected = 0;
   Prober prober;
@@ -68,15 +70,16 @@ class ZmqListener {
   bool has_route(DeviceId to) const;
   ZmqSocket::Sent send(DeviceId to, EncodedMessage& encoded);
   Status reply_join(std::uint64_t ticket, EncodedMessage& encoded);
-  void cut(DeviceId device, Time at);                                // its connection, once `at` is reached
+  void cut(DeviceId device, Time at);  // its connection, once `at` is reached
   void cut_due(Time now);
   std::optional<Time> next_cut() const;
 
   struct Lost {
     DeviceId device{};
   };
-  void read_monitor(std::vector<Lost>& lost);                        // connections that broke
-  void read(std::vector<NetworkEvent>& events, std::vector<Lost>& lost);  // at most kMaxFramesPerWait messages
+  void read_monitor(std::vector<Lost>& lost);  // connections that broke
+  void read(std::vector<NetworkEvent>& events,
+            std::vector<Lost>& lost);  // at most kMaxFramesPerWait messages
 
  private:
   // A TCP connection of ours, told apart from a later one with the same number by its two ends.
@@ -95,7 +98,8 @@ class ZmqListener {
     Time at{};
   };
   static std::string ends_of(int fd);
-  bool greet(const ZapDesk::Identity& who, const ZmqFrame& routing_id, int fd, std::vector<NetworkEvent>& events, std::vector<Lost>& lost);
+  bool greet(const ZapDesk::Identity& who, const ZmqFrame& routing_id, int fd,
+             std::vector<NetworkEvent>& events, std::vector<Lost>& lost);
   void tell_up(DeviceId device, std::vector<NetworkEvent>& events, std::vector<Lost>& lost);
   void read_join(const ZmqFrame& routing_id, ReceivedFrames& received, std::vector<NetworkEvent>& events);
   bool tells() const { return lane_ == Lane::Control || lane_ == Lane::Bulk; }
@@ -116,7 +120,11 @@ class ZmqListener {
 class ZmqDialer {
  public:
   ZmqDialer(ZmqShared& shared, DeviceId device, Lane lane, std::string endpoint, std::string server_key)
-      : shared_(shared), device_(device), lane_(lane), endpoint_(std::move(endpoint)), server_key_(std::move(server_key)) {}
+      : shared_(shared),
+        device_(device),
+        lane_(lane),
+        endpoint_(std::move(endpoint)),
+        server_key_(std::move(server_key)) {}
 
   Status open();
   DeviceId device() const { return device_; }
@@ -127,7 +135,9 @@ class ZmqDialer {
   ZmqSocket& socket() { return dealer_; }
   ZmqMonitor& monitor() { return monitor_; }
 
-  ZmqSocket::Sent send(EncodedMessage& encoded) { return send_frames(dealer_, nullptr, encoded, shared_.slots); }
+  ZmqSocket::Sent send(EncodedMessage& encoded) {
+    return send_frames(dealer_, nullptr, encoded, shared_.slots);
+  }
   void read_monitor(std::vector<NetworkEvent>& events);
   void read(std::vector<NetworkEvent>& events);
   Time next_time() const { return reopen_at_; }
@@ -145,7 +155,7 @@ class ZmqDialer {
   ZmqSocket dealer_;
   ZmqMonitor monitor_;
   bool is_up_ = false;
-  bool is_waiting_ = false;    // for reopen_at_, after a failure
+  bool is_waiting_ = false;  // for reopen_at_, after a failure
   bool told_failure_ = false;
   Duration backoff_ = kReconnectMin;
   Time reopen_at_ = Time::max();
@@ -169,7 +179,7 @@ struct ZmqNetwork::State : ZmqShared {
 
   int wake_fd = -1;
   ZmqSocket zap;
-  Time next_refusal_log{};                  // refusals are counted, and logged once a second at most
+  Time next_refusal_log{};  // refusals are counted, and logged once a second at most
   ZmqPoller poller;
   std::vector<std::unique_ptr<ZmqListener>> listeners;
   std::vector<std::unique_ptr<ZmqDialer>> dialers;

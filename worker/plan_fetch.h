@@ -17,7 +17,9 @@ void on_store_failed(WorkerState& state, const StoreFailed& failed, Time now, st
 
 // Asks the store again and goes on from what it holds.
 void restart_fetch(WorkerState& state, Time now, std::vector<WorkerCommand>& commands);
-// Reports once a second while loading; restarts a fetch that stands still.
+// Says how far the plan is, twice a second while loading and every two seconds once Ready (the first word may have been lost); restarts a fetch
+// that stands still.
 void watch_fetch(WorkerState& state, Time now, std::vector<WorkerCommand>& commands);
+void report_progress(PlanProgress& pending, Time now, std::vector<WorkerCommand>& commands);
 
 }  // namespace shoal

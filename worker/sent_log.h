@@ -1,64 +1,59 @@
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
-#include <memory>
-#include <optional>
 #include <span>
-#include <variant>
 #include <vector>
 
 #include "base/micro_batch.h"
 #include "transport/messages.h"
+#include "worker/shared_buffer.h"
 
 namespace shoal {
 
-// Bytes with a shared, thread-safe reference count; a reference is one pointer, so it fits inside a Payload.
-class SharedBuffer {
- public:
-  SharedBuffer() = default;
-  static SharedBuffer of_size(std::size_t size) {
-    SharedBuffer buffer;
-    buffer.bytes_ = std::make_shared<std::vector<std::byte>>(size);
-    return buffer;
-  }
-  std::byte* data() { return bytes_ ? bytes_->data() : nullptr; }
-  Bytes bytes() const { return bytes_ ? Bytes(*bytes_) : Bytes(); }
-  std::size_t size() const { return bytes_ ? bytes_->size() : 0; }
-  Payload payload(std::size_t offset, std::size_t size) const { return Payload(*this, bytes().subspan(offset, size)); }
-
- private:
-  std::shared_ptr<std::vector<std::byte>> bytes_;
-};
-
-// What a stage sent, kept to answer repeated steps. Oldest leave first when the bytes run out; the newest always stays.
+// What a stage sent, kept to answer repeated steps. Oldest leave first when the bytes run out; the newest always stays. A ring of entries that
+// are written over, so that after warm-up keeping a step allocates nothing.
 class SentLog {
  public:
   struct Entry {
     std::uint32_t stage = 0;
-    StepFrame frame;                   // payload empty: rebuilt from rows; meaningless for candidates
-    std::optional<CandidatesFrame> candidates;
+    bool has_candidates = false;       // what was sent: candidates, or the frame with these rows
+    StepFrame frame;                   // payload empty: rebuilt from rows
+    CandidatesFrame candidates;
     SharedBuffer rows;
+    std::size_t bytes = 0;             // what it counts for
+
+    std::span<const RowGroup> groups() const { return has_candidates ? candidates.groups : frame.groups; }
   };
 
   void set_budget(std::size_t bytes) { budget_ = bytes; }
-  void keep(Entry entry);
-  // The answer to exactly these groups at this stage; nullptr if it is no longer held.
+  // Copies what `stage` is about to send: the frame for the next stage without its payload, whose rows are shared; or candidates.
+  void keep(std::uint32_t stage, const StepFrame& frame, SharedBuffer rows);
+  void keep(std::uint32_t stage, const CandidatesFrame& candidates);
+  // The answer to exactly these groups at this stage; nullptr if it is no longer held. Valid until the next keep or clear.
   const Entry* find(std::uint32_t stage, std::span<const RowGroup> groups) const;
-  void clear();
+  void clear();  // gives the memory back
   std::size_t held_bytes() const { return held_; }
+  std::size_t num_entries() const { return count_; }
 
  private:
-  static std::size_t cost(const Entry& entry);
+  Entry& at(std::size_t i) { return ring_[(first_ + i) % ring_.size()]; }
+  const Entry& at(std::size_t i) const { return ring_[(first_ + i) % ring_.size()]; }
+  Entry& add_entry();
+  void drop_oldest();
+  void account(Entry& entry);
 
-  std::deque<Entry> entries_;
+  std::vector<Entry> ring_;
+  std::size_t first_ = 0;
+  std::size_t count_ = 0;
   std::size_t budget_ = 1 << 20;
   std::size_t held_ = 0;
 };
 
-// Cuts `rows` into payload chunks of at most kMaxPayloadChunkBytes, all sharing the buffer.
-std::vector<Payload> payload_chunks(const SharedBuffer& rows);
+// Everything but the payload.
+void copy_header(const StepFrame& from, StepFrame& to);
+
+// Cuts `rows` into payload chunks of at most kMaxPayloadChunkBytes, all sharing the buffer, in place of what `chunks` held.
+void fill_payload(const SharedBuffer& rows, std::vector<Payload>& chunks);
 
 }  // namespace shoal

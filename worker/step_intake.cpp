@@ -1,5 +1,6 @@
 #include "worker/step_intake.h"
 
+#include <algorithm>
 #include <string>
 
 namespace shoal {
@@ -48,11 +49,16 @@ std::string find_fault(const ActivePlan& active, DeviceId self, DeviceId from, c
   return "";
 }
 
+// A step is known by its first group: no other has that sequence's number.
+RunningStep running_step(std::uint32_t stage, const std::vector<RowGroup>& groups) {
+  return {stage, groups.front().sequence, groups.front().step};
+}
+
 DeviceId receiver_of(const ActivePlan& active, std::uint32_t stage) {
   return stage < active.plan.stages.size() ? active.plan.stages[stage].device : kHub;
 }
 
-void send_on(WorkerState& state, std::uint32_t stage, std::variant<StepFrame, CandidatesFrame> output, Commands& commands) {
+void send_on(WorkerState& state, std::uint32_t stage, StepOutput output, Commands& commands) {
   if (auto* candidates = std::get_if<CandidatesFrame>(&output)) {
     commands.push_back(SendMessage{kHub, Lane::Data, std::move(*candidates)});
     return;
@@ -66,33 +72,23 @@ void send_on(WorkerState& state, std::uint32_t stage, std::variant<StepFrame, Ca
   }
 }
 
-// A frame like the one first sent: everything but the payload is copied, the payload shares the logged rows.
-StepFrame frame_like(const StepFrame& header, const SharedBuffer& rows) {
+// A frame like the one first sent: the payload shares the logged rows.
+StepFrame frame_like(const SentLog::Entry& sent) {
   StepFrame frame;
-  frame.epoch = header.epoch;
-  frame.pipeline = header.pipeline;
-  frame.stage = header.stage;
-  frame.groups = header.groups;
-  frame.ids = header.ids;
-  frame.opens = header.opens;
-  frame.dtype = header.dtype;
-  frame.payload = payload_chunks(rows);
+  copy_header(sent.frame, frame);
+  fill_payload(sent.rows, frame.payload);
   return frame;
 }
 
+bool is_running(const WorkerState& state, const StepFrame& frame) {
+  return std::ranges::find(state.running, running_step(frame.stage, frame.groups)) != state.running.end();
+}
+
 void answer_from_log(WorkerState& state, const StepFrame& repeated, Commands& commands) {
-  const SentLog::Entry* entry = state.log.find(repeated.stage, repeated.groups);
-  if (!entry) {
-    // Still in the compute queue, or gone: only the latter is worth the hub's attention, and its own deadline tells them apart.
-    if (state.busy == 0) {
-      refuse(repeated, repeated.groups.front(), StepNumber{0}, RefusalReason::Lost, "the answer is no longer held", commands);
-    }
-    return;
-  }
-  if (entry->candidates) {
-    send_on(state, repeated.stage, CandidatesFrame(*entry->candidates), commands);
-  } else {
-    send_on(state, repeated.stage, frame_like(entry->frame, entry->rows), commands);
+  if (const SentLog::Entry* sent = state.log.find(repeated.stage, repeated.groups)) {
+    send_on(state, repeated.stage, sent->has_candidates ? StepOutput(sent->candidates) : StepOutput(frame_like(*sent)), commands);
+  } else if (!is_running(state, repeated)) {  // a running one is answered when it is done
+    refuse(repeated, repeated.groups.front(), StepNumber{0}, RefusalReason::Lost, "the answer is no longer held", commands);
   }
 }
 
@@ -104,28 +100,29 @@ RefusalReason reason_for(ErrorCode code) {
   }
 }
 
-void count_work(WorkerState& state, const StepDone& done) {
+void count_work(WorkerState& state, const std::vector<RowGroup>& groups, double seconds) {
   std::uint32_t rows = 0;
-  for (const RowGroup& group : done.groups) rows += group.num_rows;
-  const bool is_decode = rows == done.groups.size();
-  if (is_decode) {
+  std::size_t sequences = 0;
+  for (const RowGroup& group : groups) {
+    rows += group.num_rows;
+    sequences += group.num_rows > 0;
+  }
+  if (rows == 0) return;  // closes only
+  if (rows == sequences) {
     ++state.totals.decode_steps;
-    state.totals.decode_seconds += done.seconds;
+    state.totals.decode_seconds += seconds;
   } else {
     state.totals.prefill_rows += rows;
-    state.totals.prefill_seconds += done.seconds;
+    state.totals.prefill_seconds += seconds;
   }
 }
 
 void keep_for_repeats(WorkerState& state, const StepDone& done) {
-  SentLog::Entry entry{.stage = done.stage, .frame = {}, .candidates = {}, .rows = done.rows};
   if (const auto* candidates = std::get_if<CandidatesFrame>(&done.output)) {
-    entry.candidates = *candidates;
-    entry.frame.groups = done.groups;
+    state.log.keep(done.stage, *candidates);
   } else {
-    entry.frame = frame_like(std::get<StepFrame>(done.output), SharedBuffer());
+    state.log.keep(done.stage, std::get<StepFrame>(done.output), done.rows);
   }
-  state.log.keep(std::move(entry));
 }
 
 }  // namespace
@@ -146,7 +143,7 @@ void take_step(WorkerState& state, DeviceId from, StepFrame frame, Commands& com
     case StepWindow::Verdict::Take:
       window.take(frame.groups);
       ++state.totals.steps_taken;
-      ++state.busy;
+      state.running.push_back(running_step(frame.stage, frame.groups));
       commands.push_back(RunStep{std::move(frame)});
       return;
     case StepWindow::Verdict::Repeat:
@@ -160,15 +157,17 @@ void take_step(WorkerState& state, DeviceId from, StepFrame frame, Commands& com
 
 void finish_step(WorkerState& state, StepDone done, Commands& commands) {
   if (!state.active || done.epoch != state.active->plan.epoch) return;  // of a plan that ended while it ran
-  if (state.busy > 0) --state.busy;
+  const std::vector<RowGroup>& groups = groups_of(done);
+  if (groups.empty()) return;
+  std::erase(state.running, running_step(done.stage, groups));
   if (done.error) {
     StepFrame failed;
     failed.epoch = done.epoch;
     failed.stage = done.stage;
-    refuse(failed, done.groups.front(), StepNumber{0}, reason_for(done.error->code()), done.error->message(), commands);
+    refuse(failed, groups.front(), StepNumber{0}, reason_for(done.error->code()), done.error->message(), commands);
     return;
   }
-  count_work(state, done);
+  count_work(state, groups, done.seconds);
   keep_for_repeats(state, done);
   send_on(state, done.stage, std::move(done.output), commands);
 }

@@ -7,13 +7,14 @@ StepWindow::Decision StepWindow::judge(std::span<const RowGroup> groups) const {
   for (const RowGroup& group : groups) {
     const auto last = last_.find(group.sequence);
     if (last == last_.end()) {
-      // A closed sequence is unknown again, so its repeated close does nothing; rows must begin at the beginning.
       const bool starts = group.first_position == 0 || (group.flags & kCloses);
       if (!starts) return {Verdict::Gap, &group, StepNumber{0}};
-    } else if (raw(group.step) <= raw(last->second)) {
+    } else if (raw(group.step) <= raw(last->second.step)) {
       ++repeats;
-    } else if (group.step != next(last->second)) {
-      return {Verdict::Gap, &group, next(last->second)};
+    } else if (last->second.closed) {
+      return {Verdict::Gap, &group, StepNumber{0}};
+    } else if (group.step != next(last->second.step)) {
+      return {Verdict::Gap, &group, next(last->second.step)};
     }
   }
   if (repeats == 0) return {};
@@ -24,11 +25,22 @@ StepWindow::Decision StepWindow::judge(std::span<const RowGroup> groups) const {
 void StepWindow::take(std::span<const RowGroup> groups) {
   for (const RowGroup& group : groups) {
     if (group.flags & kCloses) {
-      last_.erase(group.sequence);
+      close(group);
     } else {
-      last_[group.sequence] = group.step;
+      last_[group.sequence].step = group.step;
     }
   }
+}
+
+void StepWindow::close(const RowGroup& group) {
+  Last& last = last_[group.sequence];
+  last.step = group.step;
+  if (last.closed) return;
+  last.closed = true;
+  closed_.push_back(group.sequence);
+  if (closed_.size() <= kClosedRemembered) return;
+  last_.erase(closed_.front());
+  closed_.pop_front();
 }
 
 }  // namespace shoal

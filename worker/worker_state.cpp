@@ -4,12 +4,14 @@
 
 #include "model/model_config_codec.h"
 #include "transport/limits.h"
+#include "worker/plan_check.h"
 #include "worker/plan_fetch.h"
 #include "worker/step_intake.h"
 
 namespace shoal {
 namespace {
 
+constexpr Duration kForgetPeersAfter = std::chrono::minutes(1);  // that no plan names; a measurement of links may still be under way
 constexpr Duration kLinkSettleTime = std::chrono::milliseconds(300);  // for new connections' handshakes, before they are measured
 
 using Commands = std::vector<WorkerCommand>;
@@ -28,7 +30,7 @@ void say_hello(WorkerState& state, Commands& commands) {
 
 void send_beat(WorkerState& state, Time now, Commands& commands) {
   state.totals.epoch = active_epoch(state);
-  state.totals.busy = state.busy;
+  state.totals.busy = state.running.size();
   to_hub(state.totals, commands);
   state.totals.decode_steps = state.totals.prefill_rows = 0;
   state.totals.decode_seconds = state.totals.prefill_seconds = 0;
@@ -36,15 +38,29 @@ void send_beat(WorkerState& state, Time now, Commands& commands) {
 }
 
 // Neighbours are admitted and connected before the plan counts, so that its first frame finds the way open.
-void connect_peers(WorkerState& state, const std::vector<PeerAddress>& peers, Commands& commands) {
+void connect_peers(WorkerState& state, const std::vector<PeerAddress>& peers, Time now, Commands& commands) {
   for (const PeerAddress& peer : peers) {
     if (peer.device == state.settings.device || peer.device == kHub) continue;
-    const auto known = state.peers.find(peer.device);
-    if (known != state.peers.end() && known->second.inbox == peer.inbox && known->second.public_key == peer.public_key) continue;
-    state.peers[peer.device] = peer;
+    Peer& known = state.peers[peer.device];
+    known.named_at = now;
+    if (known.address == peer) continue;
+    known.address = peer;
     commands.push_back(AdmitPeer{peer.device, peer.public_key});
     commands.push_back(ConnectPeer{peer.device, Lane::Data, peer.inbox, peer.public_key});
   }
+}
+
+// Devices that left are no longer let in, nor called for ever.
+void forget_peers(WorkerState& state, Time now, Commands& commands) {
+  const std::vector<PeerAddress>& neighbours = state.active->plan.peers;
+  std::erase_if(state.peers, [&](const auto& known) {
+    const auto& [device, peer] = known;
+    const bool is_neighbour = std::ranges::any_of(neighbours, [&](const PeerAddress& p) { return p.device == device; });
+    if (is_neighbour || now - peer.named_at < kForgetPeersAfter) return false;
+    commands.push_back(DisconnectPeer{device, Lane::Data});
+    commands.push_back(RevokePeer{device});
+    return true;
+  });
 }
 
 void activate(WorkerState& state, Time now, Commands& commands) {
@@ -59,7 +75,8 @@ void activate(WorkerState& state, Time now, Commands& commands) {
   state.windows.clear();
   state.log.clear();
   state.log.set_budget(state.active->plan.log_bytes);
-  state.busy = 0;
+  state.running.clear();
+  forget_peers(state, now, commands);
   commands.push_back(OpenStages{state.active->plan, state.settings.device});
   send_beat(state, now, commands);
 }
@@ -78,19 +95,21 @@ void on(WorkerState&, const Refused& refused, Time, Commands& commands) {
 void on(WorkerState&, const Goodbye& goodbye, Time, Commands& commands) { commands.push_back(Exit{0, goodbye.reason}); }
 
 void on(WorkerState& state, PlanMessage plan, Time now, Commands& commands) {
+  if (state.pending && plan.epoch == state.pending->plan.epoch) return report_progress(*state.pending, now, commands);  // told again
   const Epoch newest = state.pending ? state.pending->plan.epoch : active_epoch(state);
   if (raw(plan.epoch) <= raw(newest)) return;
   Result<ModelConfig> config = parse_model_config(plan.config);
-  if (!config) {
-    to_hub(StageStatus{.epoch = plan.epoch, .state = StageState::Failed, .reason = config.error().message()}, commands);
+  Status sense = config ? check_plan(plan, *config) : Status(fail(config.error()));
+  if (!sense) {
+    to_hub(StageStatus{.epoch = plan.epoch, .state = StageState::Failed, .reason = sense.error().message()}, commands);
     return;
   }
-  connect_peers(state, plan.peers, commands);
+  connect_peers(state, plan.peers, now, commands);
   begin_plan(state, std::move(plan), *std::move(config), now, commands);
 }
 
 void on(WorkerState& state, const Activate& order, Time now, Commands& commands) {
-  if (state.pending && state.pending->ready && state.pending->plan.epoch == order.epoch) activate(state, now, commands);
+  if (state.pending && state.pending->ready() && state.pending->plan.epoch == order.epoch) activate(state, now, commands);
 }
 
 void on(WorkerState&, ProfileRequest request, Time, Commands& commands) {
@@ -98,7 +117,7 @@ void on(WorkerState&, ProfileRequest request, Time, Commands& commands) {
 }
 
 void on(WorkerState& state, const ProbeLinks& probe, Time now, Commands& commands) {
-  connect_peers(state, probe.peers, commands);
+  connect_peers(state, probe.peers, now, commands);
   std::vector<DeviceId> peers{kHub};  // always connected
   for (const PeerAddress& peer : probe.peers) {
     if (peer.device != state.settings.device) peers.push_back(peer.device);
@@ -125,7 +144,7 @@ void continue_probe(WorkerState& state, Time now, Commands& commands) {
 
 void on_step_frame(WorkerState& state, DeviceId from, StepFrame frame, Time now, Commands& commands) {
   // The hub sends steps of a plan once every worker is ready for it; its Activate may be slower than a neighbour's first frame.
-  if (state.pending && state.pending->ready && frame.epoch == state.pending->plan.epoch) activate(state, now, commands);
+  if (state.pending && state.pending->ready() && frame.epoch == state.pending->plan.epoch) activate(state, now, commands);
   take_step(state, from, std::move(frame), commands);
 }
 
@@ -179,8 +198,10 @@ void on_network(WorkerState& state, NetworkEvent event, Time now, Commands& comm
     on_peer_up(state, *up, now, commands);
   } else if (const auto* down = std::get_if<PeerDown>(&event)) {
     on_peer_down(state, *down, commands);
-  } else if (std::holds_alternative<Malformed>(event)) {
+  } else if (const auto* malformed = std::get_if<Malformed>(&event)) {
     ++state.totals.rejected_frames;
+    // Nothing more of it is read here: for the plan it is as far away as behind a cut cable.
+    if (malformed->from != kHub) to_hub(PeerUnreachable{.epoch = active_epoch(state), .device = malformed->from}, commands);
   }
 }
 

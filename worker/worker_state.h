@@ -61,15 +61,19 @@ struct StagesOpened {
   std::uint64_t kv_bytes = 0;
   std::optional<Error> error;
 };
+// What a stage hands on: a frame for the stage after it, or candidates for the hub.
+using StepOutput = std::variant<StepFrame, CandidatesFrame>;
 struct StepDone {
   Epoch epoch{};
   std::uint32_t stage = 0;
-  std::vector<RowGroup> groups;
-  std::variant<StepFrame, CandidatesFrame> output;   // StepFrame: for stage + 1
+  StepOutput output;                                 // where `error` is set: the frame that was to be run
   SharedBuffer rows;                                 // the output's payload, for repeats
   double seconds = 0;
   std::optional<Error> error;
 };
+inline const std::vector<RowGroup>& groups_of(const StepDone& done) {
+  return std::visit([](const auto& output) -> const std::vector<RowGroup>& { return output.groups; }, done.output);
+}
 struct ProfileDone {
   ProfileReport report;
 };
@@ -119,21 +123,27 @@ struct WorkerSettings {
   DeviceId device{};           // from the join reply
 };
 
-// A plan on its way to being runnable: the tensors it lacks are asked for in order, a few requests ahead of what is written.
+// A plan on its way to being runnable: the tensors it lacks are asked for in order, a few requests ahead of what is written. Only what was
+// asked for is written: an answer that comes twice (after a fetch began anew) is dropped.
 struct PlanProgress {
   PlanMessage plan;
   ModelConfig config;
-  bool ready = false;
+  StageState stage_state = StageState::Loading;
+  std::string failure;                   // why, when Failed; the hub alone goes on from there, with another plan
   std::uint64_t bytes_total = 0;
   std::uint64_t bytes_present = 0;
   std::uint64_t bytes_received = 0;
+  bool checking = false;                 // the store is asked what it holds; what it said before no longer counts
   std::vector<MissingTensor> missing;
   std::size_t num_complete = 0;          // of missing
   std::size_t asking = 0;                // index into missing
   std::uint32_t next_panel = 0;          // of missing[asking]
-  std::uint32_t in_flight = 0;           // asked, not yet written
+  std::vector<ShardRequest> asked;       // not yet answered, in order
+  std::uint32_t writing = 0;             // answered, not yet on disk
   Time reported_at{};
   Time progressed_at{};
+
+  bool ready() const { return stage_state == StageState::Ready; }
 };
 
 // The plan that counts.
@@ -141,6 +151,20 @@ struct ActivePlan {
   PlanMessage plan;
   ModelConfig config;
   StageStatus loaded;                    // what making it ready took
+};
+
+// A step that was handed to the compute thread.
+struct RunningStep {
+  std::uint32_t stage = 0;
+  SequenceId sequence{};
+  StepNumber step{};
+  friend bool operator==(const RunningStep&, const RunningStep&) = default;
+};
+
+// A device that may send to this one, and that it may send to.
+struct Peer {
+  PeerAddress address;
+  Time named_at{};                       // last named by a plan or a request to probe
 };
 
 struct WorkerState {
@@ -153,8 +177,8 @@ struct WorkerState {
   SentLog log;
   LinkProbe probe;
   Time probe_not_before{};
-  std::map<DeviceId, PeerAddress> peers;  // connected for activations
-  std::uint64_t busy = 0;
+  std::map<DeviceId, Peer> peers;
+  std::vector<RunningStep> running;      // of the active plan
   Beat totals;                           // counters of the next beat
   Time beat_at{};
 };

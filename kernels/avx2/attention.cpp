@@ -87,9 +87,12 @@ void block_scores(const float* q, const std::uint16_t* keys, std::size_t head_di
 
 // The chunk's lanes [8v, 8v + 8) that are visible.
 __m256 visible_lanes(const Chunk& chunk, std::size_t v) {
-  const __m256i lane = _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(static_cast<int>(8 * v)));
-  const __m256i before = _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(chunk.begin - chunk.start)), lane);
-  const __m256i below_end = _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(chunk.end - chunk.start)), lane);
+  const __m256i lane =
+      _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(static_cast<int>(8 * v)));
+  const __m256i before =
+      _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(chunk.begin - chunk.start)), lane);
+  const __m256i below_end =
+      _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(chunk.end - chunk.start)), lane);
   return _mm256_castsi256_ps(_mm256_andnot_si256(before, below_end));
 }
 
@@ -156,7 +159,8 @@ void merge_values(const Group& group, const State<H>& state, std::size_t h, std:
 
 // Weighted values of 16 dimensions from d on: lanes are dimensions.
 template <std::size_t H>
-void add_values(const Group& group, const Chunk& chunk, const float* weights, const State<H>& state, std::size_t d) {
+void add_values(const Group& group, const Chunk& chunk, const float* weights, const State<H>& state,
+                std::size_t d) {
   __m256 low[H];
   __m256 high[H];
 #pragma GCC unroll 8
@@ -181,7 +185,8 @@ void add_values(const Group& group, const Chunk& chunk, const float* weights, co
 
 // The same for the last dimensions of a head, up to eight.
 template <std::size_t H>
-void add_last_values(const Group& group, const Chunk& chunk, const float* weights, const State<H>& state, std::size_t d) {
+void add_last_values(const Group& group, const Chunk& chunk, const float* weights, const State<H>& state,
+                     std::size_t d) {
   const std::size_t n = group.head_dim - d < 8 ? group.head_dim - d : 8;
 #pragma GCC unroll 8
   for (std::size_t h = 0; h < H; ++h) {
@@ -229,7 +234,8 @@ void attend(const Group& group, float* scratch) {
 
 }  // namespace
 
-void attention(const AttentionRow& row, const KvShape& shape, std::size_t num_heads, Range heads, float scale, float* scratch) {
+void attention(const AttentionRow& row, const KvShape& shape, std::size_t num_heads, Range heads, float scale,
+               float* scratch) {
   const std::size_t group_heads = num_heads / shape.num_kv_heads;
   for (std::size_t head = heads.begin; head < heads.end;) {
     const std::size_t group_end = (head / group_heads + 1) * group_heads;
@@ -237,10 +243,17 @@ void attention(const AttentionRow& row, const KvShape& shape, std::size_t num_he
     const std::size_t count = end - head < kMaxHeads ? end - head : kMaxHeads;
     const Group group = {row, head / group_heads, shape.head_dim, head, scale};
     switch (count) {
-      case 1: attend<1>(group, scratch); break;
-      case 2: attend<2>(group, scratch); break;
-      case 3: attend<3>(group, scratch); break;
-      default: attend<4>(group, scratch);
+      case 1:
+        attend<1>(group, scratch);
+        break;
+      case 2:
+        attend<2>(group, scratch);
+        break;
+      case 3:
+        attend<3>(group, scratch);
+        break;
+      default:
+        attend<4>(group, scratch);
     }
     head += count;
   }

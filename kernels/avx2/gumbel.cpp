@@ -18,7 +18,8 @@ Product multiply(__m256i a, std::uint32_t by) {
   const __m256i factor = _mm256_set1_epi64x(by);
   const __m256i even = _mm256_mul_epu32(a, factor);
   const __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64(a, 32), factor);
-  return {_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa), _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa)};
+  return {_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa),
+          _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa)};
 }
 
 Words philox(Words c, std::uint32_t key0, std::uint32_t key1) {
@@ -67,7 +68,8 @@ void gumbel(std::uint64_t seed, std::uint32_t position, std::uint32_t first_id, 
     const std::uint32_t counter = first_id / 4 + static_cast<std::uint32_t>(i / 4);
     const Words start = {{_mm256_add_epi32(_mm256_set1_epi32(static_cast<int>(counter)), steps),
                           _mm256_set1_epi32(static_cast<int>(position)), zero, zero}};
-    const Words words = philox(start, static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32));
+    const Words words =
+        philox(start, static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32));
     const bool whole = n - i >= 32;
     store_transposed(words, whole ? noise + i : tail);
     for (std::size_t k = 0; !whole && k < n - i; ++k) noise[i + k] = tail[k];

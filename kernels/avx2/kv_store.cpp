@@ -9,7 +9,8 @@ void store_f16(const float* from, std::size_t head_dim, std::uint16_t* to, std::
   alignas(16) std::uint16_t halves[8];
   for (std::size_t d = 0; d < head_dim; d += 8) {
     const std::size_t n = head_dim - d < 8 ? head_dim - d : 8;
-    const __m128i packed = _mm256_cvtps_ph(load_at(from, d, head_dim), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    const __m128i packed =
+        _mm256_cvtps_ph(load_at(from, d, head_dim), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     _mm_store_si128(reinterpret_cast<__m128i*>(halves), packed);
     for (std::size_t i = 0; i < n; ++i) to[(d + i) * stride] = halves[i];
   }
@@ -17,8 +18,8 @@ void store_f16(const float* from, std::size_t head_dim, std::uint16_t* to, std::
 
 }  // namespace
 
-void kv_store(const float* k, const float* v, const KvShape& shape, std::size_t slot, std::uint16_t* key_block,
-              std::uint16_t* value_block) {
+void kv_store(const float* k, const float* v, const KvShape& shape, std::size_t slot,
+              std::uint16_t* key_block, std::uint16_t* value_block) {
   const std::size_t head_dim = shape.head_dim;
   for (std::size_t head = 0; head < shape.num_kv_heads; ++head) {
     const std::size_t begin = head * head_dim * kKvBlockPositions;

@@ -14,7 +14,8 @@ namespace {
 // Lanes of a row's step at i that exist: all eight, or fewer at the row's end, or none past it.
 inline __m256i lanes_at(std::size_t i, std::size_t n) {
   const std::size_t left = i >= n ? 0 : n - i >= 8 ? 8 : n - i;
-  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(left)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(left)),
+                            _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 
 // Up to eight values from i on; 0 where the row has ended.
@@ -30,7 +31,9 @@ inline void store_at(float* x, std::size_t i, std::size_t n, __m256 value) {
   }
 }
 
-inline __m256 select(__m256 otherwise, __m256 mask, __m256 where_set) { return _mm256_blendv_ps(otherwise, where_set, mask); }
+inline __m256 select(__m256 otherwise, __m256 mask, __m256 where_set) {
+  return _mm256_blendv_ps(otherwise, where_set, mask);
+}
 
 // docs/ARITHMETIC.md, "Sums along a row": low holds partials 0..7, high 8..15.
 inline float sum_of_partials(__m256 low, __m256 high) {
@@ -61,7 +64,8 @@ inline __m256 exp_f32(__m256 x) {
   p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(kExp0));
   p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f));
   p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f));
-  const __m256i scaled = _mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23));
+  const __m256i scaled =
+      _mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23));
   const __m256 small = _mm256_cmp_ps(x, _mm256_set1_ps(kExpLowest), _CMP_LT_OQ);
   const __m256 large = _mm256_cmp_ps(x, _mm256_set1_ps(kExpHighest), _CMP_GT_OQ);
   const __m256 nan = _mm256_cmp_ps(x, x, _CMP_UNORD_Q);

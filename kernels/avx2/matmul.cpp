@@ -11,11 +11,16 @@ constexpr std::size_t kHalf = 32;             // bytes of a line that hold 8 of 
 
 using Bytes = const std::byte*;
 
-// What runs once per block is always inlined and unrolled, so that sums and accumulators stay in registers and shifts are constants.
+// What runs once per block is always inlined and unrolled, so that sums and accumulators stay in registers
+// and shifts are constants.
 #define SHOAL_INLINE [[gnu::always_inline]] inline
 
-SHOAL_INLINE __m256i load_line(Bytes from) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)); }
-SHOAL_INLINE __m256 load_f16(Bytes from) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))); }
+SHOAL_INLINE __m256i load_line(Bytes from) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+}
+SHOAL_INLINE __m256 load_f16(Bytes from) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+}
 SHOAL_INLINE __m128i load_8(Bytes from) { return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)); }
 SHOAL_INLINE __m256 load_u8(Bytes from) { return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(load_8(from))); }
 
@@ -41,7 +46,9 @@ struct Codes {
   __m256i second;
 };
 
-SHOAL_INLINE __m256i masked(__m256i bits, char mask) { return _mm256_and_si256(bits, _mm256_set1_epi8(mask)); }
+SHOAL_INLINE __m256i masked(__m256i bits, char mask) {
+  return _mm256_and_si256(bits, _mm256_set1_epi8(mask));
+}
 
 // The fifth bit of group g, moved to bit 4.
 SHOAL_INLINE __m256i fifth_bits(__m256i plane, int g) {
@@ -79,8 +86,8 @@ SHOAL_INLINE __m256i four_columns(const std::int8_t* values) {
 
 SHOAL_INLINE __m256i pairs_to_sums(__m256i pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
 
-// VPMADDUBSW adds two products into 16 bits and saturates, so 16-bit sums hold only as many steps as cannot: a step is at most
-// 2 * 127 * (2^Bits - 1), that is 3,810 for 4 bits, 7,874 for 5 and 16,002 for 6.
+// VPMADDUBSW adds two products into 16 bits and saturates, so 16-bit sums hold only as many steps as cannot:
+// a step is at most 2 * 127 * (2^Bits - 1), that is 3,810 for 4 bits, 7,874 for 5 and 16,002 for 6.
 template <int Bits>
 constexpr std::size_t kSteps = Bits == 6 ? 2 : 4;
 
@@ -110,14 +117,16 @@ SHOAL_INLINE void multiply_codes(Bytes codes, const std::int8_t* const* x, Sums*
   }
 }
 
-// Eight bits would saturate: multiply |w| by x with w's sign, whose pairs reach at most 2 * 128 * 127 = 32,512.
+// Eight bits would saturate: multiply |w| by x with w's sign, whose pairs reach at most 2 * 128 * 127 =
+// 32,512.
 template <std::size_t R>
 SHOAL_INLINE void multiply_bytes(Bytes codes, const std::int8_t* const* x, Sums* sums) {
 #pragma GCC unroll 8
   for (std::size_t r = 0; r < R; ++r) sums[r] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
 #pragma GCC unroll 8
   for (std::size_t i = 0; i < 8; ++i) {
-    const __m256i w = _mm256_xor_si256(load_line(codes + i * kLine), _mm256_set1_epi8(static_cast<char>(0x80)));
+    const __m256i w =
+        _mm256_xor_si256(load_line(codes + i * kLine), _mm256_set1_epi8(static_cast<char>(0x80)));
     const __m256i magnitude = _mm256_abs_epi8(w);
 #pragma GCC unroll 8
     for (std::size_t r = 0; r < R; ++r) {
@@ -157,7 +166,9 @@ struct Symmetric {
   struct Scales {
     __m256 d;
   };
-  SHOAL_INLINE static Scales scales(const Lines& lines, std::size_t half) { return {load_f16(lines.scales + half * 16)}; }
+  SHOAL_INLINE static Scales scales(const Lines& lines, std::size_t half) {
+    return {load_f16(lines.scales + half * 16)};
+  }
 
   SHOAL_INLINE static __m256 add(const Scales& w, const Sums& sums, const XScale& x, __m256 acc) {
     const __m256i offset = _mm256_set1_epi32(Offset * (x.t0 + x.t1));
@@ -193,7 +204,9 @@ struct WithMin {
   SHOAL_INLINE static Scales scales(const Lines& lines, std::size_t half) {
     return {load_f16(lines.scales + half * 16), load_f16(lines.scales + kScaleBytes + half * 16)};
   }
-  SHOAL_INLINE static __m256 add(const Scales& w, const Sums& sums, const XScale& x, __m256 acc) { return add_with_min(w, sums, x, acc); }
+  SHOAL_INLINE static __m256 add(const Scales& w, const Sums& sums, const XScale& x, __m256 acc) {
+    return add_with_min(w, sums, x, acc);
+  }
 };
 
 // The K-quants' stream: a line of d (and dmin) for 8 blocks; a line of 8-bit scales for each pair.
@@ -226,10 +239,14 @@ struct SuperWithMin : SuperStream<BitsOf> {
 
   SHOAL_INLINE static Scales scales(const Lines& lines, std::size_t half) {
     const __m256 d = load_f16(lines.super + half * 16);
-    const __m256 negative_dmin = _mm256_xor_ps(load_f16(lines.super + kScaleBytes + half * 16), _mm256_set1_ps(-0.0f));
-    return {_mm256_mul_ps(d, load_u8(lines.scales + half * 8)), _mm256_mul_ps(negative_dmin, load_u8(lines.scales + 16 + half * 8))};
+    const __m256 negative_dmin =
+        _mm256_xor_ps(load_f16(lines.super + kScaleBytes + half * 16), _mm256_set1_ps(-0.0f));
+    return {_mm256_mul_ps(d, load_u8(lines.scales + half * 8)),
+            _mm256_mul_ps(negative_dmin, load_u8(lines.scales + 16 + half * 8))};
   }
-  SHOAL_INLINE static __m256 add(const Scales& w, const Sums& sums, const XScale& x, __m256 acc) { return add_with_min(w, sums, x, acc); }
+  SHOAL_INLINE static __m256 add(const Scales& w, const Sums& sums, const XScale& x, __m256 acc) {
+    return add_with_min(w, sums, x, acc);
+  }
 };
 
 // Q6_K: a signed scale for each half of a block's columns.
@@ -245,15 +262,18 @@ struct Super6 : SuperStream<6> {
             _mm256_cvtepi8_epi32(load_8(lines.scales + 16 + half * 8))};
   }
   SHOAL_INLINE static __m256 add(const Scales& w, const Sums& sums, const XScale& x, __m256 acc) {
-    const __m256i first = _mm256_mullo_epi32(w.first, _mm256_sub_epi32(sums.d0, _mm256_set1_epi32(kOffset6 * x.t0)));
-    const __m256i second = _mm256_mullo_epi32(w.second, _mm256_sub_epi32(sums.d1, _mm256_set1_epi32(kOffset6 * x.t1)));
+    const __m256i first =
+        _mm256_mullo_epi32(w.first, _mm256_sub_epi32(sums.d0, _mm256_set1_epi32(kOffset6 * x.t0)));
+    const __m256i second =
+        _mm256_mullo_epi32(w.second, _mm256_sub_epi32(sums.d1, _mm256_set1_epi32(kOffset6 * x.t1)));
     const __m256 d = _mm256_cvtepi32_ps(_mm256_add_epi32(first, second));
     return _mm256_fmadd_ps(d, _mm256_mul_ps(w.d, _mm256_set1_ps(x.s)), acc);
   }
 };
 
 template <class Panel, std::size_t R>
-SHOAL_INLINE void add_block(const Lines& lines, const QuantisedRows& x, std::size_t first_at, std::size_t num_blocks, __m256 (*acc)[2]) {
+SHOAL_INLINE void add_block(const Lines& lines, const QuantisedRows& x, std::size_t first_at,
+                            std::size_t num_blocks, __m256 (*acc)[2]) {
   const std::int8_t* values[R];
 #pragma GCC unroll 8
   for (std::size_t r = 0; r < R; ++r) values[r] = x.values + (first_at + r * num_blocks) * kPanelBlock;
@@ -268,7 +288,8 @@ SHOAL_INLINE void add_block(const Lines& lines, const QuantisedRows& x, std::siz
 #pragma GCC unroll 8
     for (std::size_t r = 0; r < R; ++r) {
       const std::size_t at = first_at + r * num_blocks;
-      const XScale scale_of_x = {x.scales[at], x.scaled_sums[at], x.half_sums[2 * at], x.half_sums[2 * at + 1]};
+      const XScale scale_of_x = {x.scales[at], x.scaled_sums[at], x.half_sums[2 * at],
+                                 x.half_sums[2 * at + 1]};
       acc[r][half] = Panel::add(scales, sums[r], scale_of_x, acc[r][half]);
     }
   }
@@ -317,7 +338,8 @@ void multiply(Bytes bytes, const QuantisedRows& x, std::size_t row, const Target
 template <class Panel>
 void multiply_rows(Bytes bytes, const QuantisedRows& x, const Target& target) {
   std::size_t row = 0;
-  for (; row + kRowsTogether <= x.num_rows; row += kRowsTogether) multiply<Panel, kRowsTogether>(bytes, x, row, target);
+  for (; row + kRowsTogether <= x.num_rows; row += kRowsTogether)
+    multiply<Panel, kRowsTogether>(bytes, x, row, target);
   for (; row + 2 <= x.num_rows; row += 2) multiply<Panel, 2>(bytes, x, row, target);
   if (row < x.num_rows) multiply<Panel, 1>(bytes, x, row, target);
 }
@@ -325,7 +347,8 @@ void multiply_rows(Bytes bytes, const QuantisedRows& x, const Target& target) {
 // Float weights: 8 output rows of one column, widened.
 template <WeightType Type>
 SHOAL_INLINE __m256 load_column(Bytes panel, std::size_t col, std::size_t half) {
-  if constexpr (Type == WeightType::F32) return _mm256_loadu_ps(reinterpret_cast<const float*>(panel + col * kLine) + half * 8);
+  if constexpr (Type == WeightType::F32)
+    return _mm256_loadu_ps(reinterpret_cast<const float*>(panel + col * kLine) + half * 8);
   const Bytes bits = panel + col * kScaleBytes + half * 16;
   if constexpr (Type == WeightType::F16) return load_f16(bits);
   const __m128i words = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bits));
@@ -365,7 +388,8 @@ void multiply_float(Bytes panel, const QuantisedRows& x, std::size_t row, const 
 template <WeightType Type>
 void multiply_float_rows(Bytes bytes, const QuantisedRows& x, const Target& target) {
   std::size_t row = 0;
-  for (; row + kRowsTogether <= x.num_rows; row += kRowsTogether) multiply_float<Type, kRowsTogether>(bytes, x, row, target);
+  for (; row + kRowsTogether <= x.num_rows; row += kRowsTogether)
+    multiply_float<Type, kRowsTogether>(bytes, x, row, target);
   for (; row < x.num_rows; ++row) multiply_float<Type, 1>(bytes, x, row, target);
 }
 
@@ -373,17 +397,28 @@ using PanelKernel = void (*)(Bytes, const QuantisedRows&, const Target&);
 
 PanelKernel kernel_for(WeightType type) {
   switch (type) {
-    case WeightType::Q4_0: return multiply_rows<Symmetric<4, kOffset4>>;
-    case WeightType::Q5_0: return multiply_rows<Symmetric<5, kOffset5>>;
-    case WeightType::Q8_0: return multiply_rows<Symmetric<8, 0>>;
-    case WeightType::Q4_1: return multiply_rows<WithMin<4>>;
-    case WeightType::Q5_1: return multiply_rows<WithMin<5>>;
-    case WeightType::Q4_K: return multiply_rows<SuperWithMin<4>>;
-    case WeightType::Q5_K: return multiply_rows<SuperWithMin<5>>;
-    case WeightType::Q6_K: return multiply_rows<Super6>;
-    case WeightType::F32: return multiply_float_rows<WeightType::F32>;
-    case WeightType::F16: return multiply_float_rows<WeightType::F16>;
-    case WeightType::BF16: break;
+    case WeightType::Q4_0:
+      return multiply_rows<Symmetric<4, kOffset4>>;
+    case WeightType::Q5_0:
+      return multiply_rows<Symmetric<5, kOffset5>>;
+    case WeightType::Q8_0:
+      return multiply_rows<Symmetric<8, 0>>;
+    case WeightType::Q4_1:
+      return multiply_rows<WithMin<4>>;
+    case WeightType::Q5_1:
+      return multiply_rows<WithMin<5>>;
+    case WeightType::Q4_K:
+      return multiply_rows<SuperWithMin<4>>;
+    case WeightType::Q5_K:
+      return multiply_rows<SuperWithMin<5>>;
+    case WeightType::Q6_K:
+      return multiply_rows<Super6>;
+    case WeightType::F32:
+      return multiply_float_rows<WeightType::F32>;
+    case WeightType::F16:
+      return multiply_float_rows<WeightType::F16>;
+    case WeightType::BF16:
+      break;
   }
   return multiply_float_rows<WeightType::BF16>;
 }

@@ -4,8 +4,8 @@
 namespace shoal::avx2 {
 namespace {
 
-// VMAXPS and VMINPS return their second operand when one is a NaN: the definition's comparisons. Lanes past the row's end hold 0
-// and stay 0, even where 0 * inverse is a NaN.
+// VMAXPS and VMINPS return their second operand when one is a NaN: the definition's comparisons. Lanes past
+// the row's end hold 0 and stay 0, even where 0 * inverse is a NaN.
 __m256i quantised(__m256 x, __m256 inverse, __m256i lanes) {
   const __m256 above = _mm256_max_ps(_mm256_mul_ps(x, inverse), _mm256_set1_ps(-kQuantisedMax));
   return _mm256_and_si256(lanes, _mm256_cvtps_epi32(_mm256_min_ps(above, _mm256_set1_ps(kQuantisedMax))));
@@ -55,7 +55,8 @@ void quantise_rows(const float* x, std::size_t num_rows, const QuantisedRows& ou
     for (std::size_t block = 0; block < blocks; ++block) {
       const std::size_t begin = block * kActivationBlock;
       const std::size_t left = out.cols - begin;
-      quantise_block(x + row * out.cols + begin, left < kActivationBlock ? left : kActivationBlock, row * blocks + block, out);
+      quantise_block(x + row * out.cols + begin, left < kActivationBlock ? left : kActivationBlock,
+                     row * blocks + block, out);
     }
   }
 }

@@ -3,7 +3,8 @@
 
 namespace shoal::avx2 {
 
-void rms_norm(const float* x, const float* weight, float* out, std::size_t num_rows, std::size_t size, float eps) {
+void rms_norm(const float* x, const float* weight, float* out, std::size_t num_rows, std::size_t size,
+              float eps) {
   for (std::size_t row = 0; row < num_rows; ++row, x += size, out += size) {
     __m256 low = _mm256_setzero_ps();
     __m256 high = _mm256_setzero_ps();

@@ -11,7 +11,8 @@ struct Pair {
 
 // fmsub(a, cos, b*sin) rounds as fma(a, cos, -(b*sin)).
 Pair rotated(Pair p, __m256 cos, __m256 sin) {
-  return {_mm256_fmsub_ps(p.a, cos, _mm256_mul_ps(p.b, sin)), _mm256_fmadd_ps(p.a, sin, _mm256_mul_ps(p.b, cos))};
+  return {_mm256_fmsub_ps(p.a, cos, _mm256_mul_ps(p.b, sin)),
+          _mm256_fmadd_ps(p.a, sin, _mm256_mul_ps(p.b, cos))};
 }
 
 void rotate_halves(float* x, std::size_t half, const float* cos, const float* sin) {
@@ -38,8 +39,8 @@ void rotate_neighbours(float* x, std::size_t half, const float* cos, const float
 
 }  // namespace
 
-void rope(float* x, std::size_t num_heads, std::size_t head_dim, std::size_t dim, const float* cos, const float* sin,
-          bool interleaved) {
+void rope(float* x, std::size_t num_heads, std::size_t head_dim, std::size_t dim, const float* cos,
+          const float* sin, bool interleaved) {
   for (std::size_t head = 0; head < num_heads; ++head, x += head_dim) {
     if (interleaved) {
       rotate_neighbours(x, dim / 2, cos, sin);

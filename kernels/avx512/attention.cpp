@@ -135,7 +135,8 @@ void merge_sums(const MaxSum* chunk, State<H>& state) {
 
 // Weighted values of 16*V dimensions from d on, merged into out: lanes are dimensions.
 template <std::size_t H, std::size_t V>
-void add_values(const Group& group, const Chunk& chunk, const float* weights, const State<H>& state, std::size_t d) {
+void add_values(const Group& group, const Chunk& chunk, const float* weights, const State<H>& state,
+                std::size_t d) {
   const __mmask16 lanes = V == 1 ? lanes_at(d, group.head_dim) : static_cast<__mmask16>(0xffff);
   __m512 o[H][V];
 #pragma GCC unroll 8
@@ -147,7 +148,8 @@ void add_values(const Group& group, const Chunk& chunk, const float* weights, co
     const std::uint16_t* values = group.values(j) + d;
     __m512 row[V];
 #pragma GCC unroll 8
-    for (std::size_t v = 0; v < V; ++v) row[v] = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes, values + 16 * v));
+    for (std::size_t v = 0; v < V; ++v)
+      row[v] = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes, values + 16 * v));
 #pragma GCC unroll 8
     for (std::size_t h = 0; h < H; ++h) {
       const __m512 weight = _mm512_set1_ps(weights[h * kAttentionChunk + (j - chunk.start)]);
@@ -205,7 +207,8 @@ void attend(const Group& group, float* scratch) {
 
 }  // namespace
 
-void attention(const AttentionRow& row, const KvShape& shape, std::size_t num_heads, Range heads, float scale, float* scratch) {
+void attention(const AttentionRow& row, const KvShape& shape, std::size_t num_heads, Range heads, float scale,
+               float* scratch) {
   const std::size_t group_heads = num_heads / shape.num_kv_heads;
   for (std::size_t head = heads.begin; head < heads.end;) {
     const std::size_t group_end = (head / group_heads + 1) * group_heads;
@@ -213,10 +216,17 @@ void attention(const AttentionRow& row, const KvShape& shape, std::size_t num_he
     const std::size_t count = end - head < kMaxHeads ? end - head : kMaxHeads;
     const Group group = {row, head / group_heads, shape.head_dim, head, scale};
     switch (count) {
-      case 1: attend<1>(group, scratch); break;
-      case 2: attend<2>(group, scratch); break;
-      case 3: attend<3>(group, scratch); break;
-      default: attend<4>(group, scratch);
+      case 1:
+        attend<1>(group, scratch);
+        break;
+      case 2:
+        attend<2>(group, scratch);
+        break;
+      case 3:
+        attend<3>(group, scratch);
+        break;
+      default:
+        attend<4>(group, scratch);
     }
     head += count;
   }

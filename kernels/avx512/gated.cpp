@@ -12,7 +12,8 @@ __m512 silu(__m512 g) {
 __m512 gelu(__m512 g) {
   const __m512 cube = _mm512_mul_ps(_mm512_mul_ps(_mm512_set1_ps(kGeluC1), g), g);
   const __m512 inner = _mm512_mul_ps(_mm512_set1_ps(kGeluC0), _mm512_fmadd_ps(cube, g, g));
-  return _mm512_mul_ps(_mm512_mul_ps(_mm512_set1_ps(0.5f), g), _mm512_add_ps(_mm512_set1_ps(1.0f), tanh_f32(inner)));
+  return _mm512_mul_ps(_mm512_mul_ps(_mm512_set1_ps(0.5f), g),
+                       _mm512_add_ps(_mm512_set1_ps(1.0f), tanh_f32(inner)));
 }
 
 template <__m512 (*activation)(__m512)>
@@ -26,8 +27,12 @@ void gated(const float* gate, const float* up, float* out, std::size_t n) {
 
 }  // namespace
 
-void silu_mul(const float* gate, const float* up, float* out, std::size_t n) { gated<silu>(gate, up, out, n); }
+void silu_mul(const float* gate, const float* up, float* out, std::size_t n) {
+  gated<silu>(gate, up, out, n);
+}
 
-void gelu_mul(const float* gate, const float* up, float* out, std::size_t n) { gated<gelu>(gate, up, out, n); }
+void gelu_mul(const float* gate, const float* up, float* out, std::size_t n) {
+  gated<gelu>(gate, up, out, n);
+}
 
 }  // namespace shoal::avx512

@@ -72,7 +72,8 @@ void gumbel(std::uint64_t seed, std::uint32_t position, std::uint32_t first_id, 
     const std::uint32_t counter = first_id / 4 + static_cast<std::uint32_t>(i / 4);
     const Words start = {{_mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(counter)), steps),
                           _mm512_set1_epi32(static_cast<int>(position)), zero, zero}};
-    const Words words = philox(start, static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32));
+    const Words words =
+        philox(start, static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32));
     const bool whole = n - i >= 64;
     store_transposed(words, whole ? noise + i : tail);
     for (std::size_t k = 0; !whole && k < n - i; ++k) noise[i + k] = tail[k];

@@ -10,7 +10,8 @@ void store_key(const float* k, std::size_t head_dim, std::uint16_t* keys) {
   alignas(32) std::uint16_t halves[16];
   for (std::size_t d = 0; d < head_dim; d += 16) {
     const std::size_t n = head_dim - d < 16 ? head_dim - d : 16;
-    _mm256_store_si256(reinterpret_cast<__m256i*>(halves), to_f16(_mm512_maskz_loadu_ps(first_lanes(n), k + d)));
+    _mm256_store_si256(reinterpret_cast<__m256i*>(halves),
+                       to_f16(_mm512_maskz_loadu_ps(first_lanes(n), k + d)));
     for (std::size_t i = 0; i < n; ++i) keys[(d + i) * kKvBlockPositions] = halves[i];
   }
 }
@@ -24,8 +25,8 @@ void store_value(const float* v, std::size_t head_dim, std::uint16_t* values) {
 
 }  // namespace
 
-void kv_store(const float* k, const float* v, const KvShape& shape, std::size_t slot, std::uint16_t* key_block,
-              std::uint16_t* value_block) {
+void kv_store(const float* k, const float* v, const KvShape& shape, std::size_t slot,
+              std::uint16_t* key_block, std::uint16_t* value_block) {
   const std::size_t head_dim = shape.head_dim;
   for (std::size_t head = 0; head < shape.num_kv_heads; ++head) {
     const std::size_t begin = head * head_dim * kKvBlockPositions;

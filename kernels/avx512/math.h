@@ -15,7 +15,9 @@ namespace {
 inline __mmask16 first_lanes(std::size_t n) { return static_cast<__mmask16>((1u << n) - 1u); }
 
 // The lanes of a row's step at i that exist.
-inline __mmask16 lanes_at(std::size_t i, std::size_t n) { return n - i >= 16 ? static_cast<__mmask16>(0xffff) : first_lanes(n - i); }
+inline __mmask16 lanes_at(std::size_t i, std::size_t n) {
+  return n - i >= 16 ? static_cast<__mmask16>(0xffff) : first_lanes(n - i);
+}
 
 // docs/ARITHMETIC.md, "Sums along a row": p[k] += p[k+8], then +4, +2, +1.
 inline float sum_of_partials(__m512 p) {
@@ -38,7 +40,8 @@ inline __m512 exp_f32(__m512 x) {
   p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(kExp0));
   p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
   p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
-  const __m512i scaled = _mm512_add_epi32(_mm512_castps_si512(p), _mm512_slli_epi32(_mm512_cvtps_epi32(n), 23));
+  const __m512i scaled =
+      _mm512_add_epi32(_mm512_castps_si512(p), _mm512_slli_epi32(_mm512_cvtps_epi32(n), 23));
   const __mmask16 small = _mm512_cmp_ps_mask(x, _mm512_set1_ps(kExpLowest), _CMP_LT_OQ);
   const __mmask16 large = _mm512_cmp_ps_mask(x, _mm512_set1_ps(kExpHighest), _CMP_GT_OQ);
   const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);

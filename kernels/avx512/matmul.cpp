@@ -5,7 +5,7 @@
 namespace shoal::avx512 {
 namespace {
 
-constexpr std::size_t kRowsTogether = 8;     // rows of x that share each unpacked block
+constexpr std::size_t kRowsTogether = 8;      // rows of x that share each unpacked block
 constexpr std::size_t kPrefetchBytes = 1024;  // ahead of the stream: the hardware stops at page borders
 
 // One block of 32 columns of 16 output rows, unpacked. codes[g]: columns 4g..4g+3.
@@ -18,11 +18,14 @@ struct Block {
 
 using Bytes = const std::byte*;
 
-// What runs once per block is always inlined and unrolled, so that a block's codes and accumulators stay in registers.
+// What runs once per block is always inlined and unrolled, so that a block's codes and accumulators stay in
+// registers.
 #define SHOAL_INLINE [[gnu::always_inline]] inline
 
 SHOAL_INLINE __m512i load_line(Bytes from) { return _mm512_loadu_si512(from); }
-SHOAL_INLINE __m512 load_f16(Bytes from) { return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))); }
+SHOAL_INLINE __m512 load_f16(Bytes from) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+}
 SHOAL_INLINE __m128i load_16(Bytes from) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)); }
 SHOAL_INLINE __m512 load_u8(Bytes from) { return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(load_16(from))); }
 
@@ -99,7 +102,8 @@ struct Symmetric {
     return block;
   }
 
-  SHOAL_INLINE static __m512 add(const Block& w, __m512i d0, __m512i d1, float s, float, const std::int32_t* t, __m512 acc) {
+  SHOAL_INLINE static __m512 add(const Block& w, __m512i d0, __m512i d1, float s, float,
+                                 const std::int32_t* t, __m512 acc) {
     const __m512i offset = _mm512_set1_epi32(OffsetOf * (t[0] + t[1]));
     const __m512 d = _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_add_epi32(d0, d1), offset));
     return _mm512_fmadd_ps(d, _mm512_mul_ps(w.scale, _mm512_set1_ps(s)), acc);
@@ -128,7 +132,8 @@ struct WithMin {
     return block;
   }
 
-  SHOAL_INLINE static __m512 add(const Block& w, __m512i d0, __m512i d1, float s, float st, const std::int32_t*, __m512 acc) {
+  SHOAL_INLINE static __m512 add(const Block& w, __m512i d0, __m512i d1, float s, float st,
+                                 const std::int32_t*, __m512 acc) {
     return add_with_min(w, d0, d1, s, st, acc);
   }
 };
@@ -160,7 +165,8 @@ struct SuperWithMin {
     return block;
   }
 
-  SHOAL_INLINE static __m512 add(const Block& w, __m512i d0, __m512i d1, float s, float st, const std::int32_t*, __m512 acc) {
+  SHOAL_INLINE static __m512 add(const Block& w, __m512i d0, __m512i d1, float s, float st,
+                                 const std::int32_t*, __m512 acc) {
     return add_with_min(w, d0, d1, s, st, acc);
   }
 };
@@ -190,9 +196,12 @@ struct Super6 {
     return block;
   }
 
-  SHOAL_INLINE static __m512 add(const Block& w, __m512i d0, __m512i d1, float s, float, const std::int32_t* t, __m512 acc) {
-    const __m512i first = _mm512_mullo_epi32(w.scale6[0], _mm512_sub_epi32(d0, _mm512_set1_epi32(kOffset6 * t[0])));
-    const __m512i second = _mm512_mullo_epi32(w.scale6[1], _mm512_sub_epi32(d1, _mm512_set1_epi32(kOffset6 * t[1])));
+  SHOAL_INLINE static __m512 add(const Block& w, __m512i d0, __m512i d1, float s, float,
+                                 const std::int32_t* t, __m512 acc) {
+    const __m512i first =
+        _mm512_mullo_epi32(w.scale6[0], _mm512_sub_epi32(d0, _mm512_set1_epi32(kOffset6 * t[0])));
+    const __m512i second =
+        _mm512_mullo_epi32(w.scale6[1], _mm512_sub_epi32(d1, _mm512_set1_epi32(kOffset6 * t[1])));
     const __m512 d = _mm512_cvtepi32_ps(_mm512_add_epi32(first, second));
     return _mm512_fmadd_ps(d, _mm512_mul_ps(w.scale, _mm512_set1_ps(s)), acc);
   }
@@ -209,10 +218,11 @@ struct Tile {
   std::size_t out_stride;
 };
 
-Tile tile_at(const QuantisedRows& x, std::size_t num_blocks, std::size_t row, float* out, std::size_t out_stride) {
+Tile tile_at(const QuantisedRows& x, std::size_t num_blocks, std::size_t row, float* out,
+             std::size_t out_stride) {
   const std::size_t at = row * num_blocks;
-  return {x.values + at * kPanelBlock, x.scales + at,        x.scaled_sums + at, x.half_sums + 2 * at,
-          num_blocks,                  out + row * out_stride, out_stride};
+  return {x.values + at * kPanelBlock, x.scales + at, x.scaled_sums + at, x.half_sums + 2 * at, num_blocks,
+          out + row * out_stride,      out_stride};
 }
 
 SHOAL_INLINE __m512i four_columns(const std::int8_t* values) {
@@ -265,7 +275,8 @@ void multiply_rows(Bytes bytes, const QuantisedRows& x, float* out, std::size_t 
   const std::size_t num_blocks = (x.cols + kPanelBlock - 1) / kPanelBlock;
   std::size_t row = 0;
   const auto tile = [&] { return tile_at(x, num_blocks, row, out, out_stride); };
-  for (; row + kRowsTogether <= x.num_rows; row += kRowsTogether) multiply<Panel, kRowsTogether>(bytes, tile(), lanes);
+  for (; row + kRowsTogether <= x.num_rows; row += kRowsTogether)
+    multiply<Panel, kRowsTogether>(bytes, tile(), lanes);
   for (; row + 4 <= x.num_rows; row += 4) multiply<Panel, 4>(bytes, tile(), lanes);
   for (; row + 2 <= x.num_rows; row += 2) multiply<Panel, 2>(bytes, tile(), lanes);
   if (row < x.num_rows) multiply<Panel, 1>(bytes, tile(), lanes);
@@ -281,7 +292,8 @@ SHOAL_INLINE __m512 load_column(Bytes panel, std::size_t col) {
 }
 
 template <WeightType Type, std::size_t R>
-void multiply_float(Bytes panel, const float* x, std::size_t cols, float* out, std::size_t out_stride, __mmask16 lanes) {
+void multiply_float(Bytes panel, const float* x, std::size_t cols, float* out, std::size_t out_stride,
+                    __mmask16 lanes) {
   __m512 acc[R];
 #pragma GCC unroll 8
   for (std::size_t r = 0; r < R; ++r) acc[r] = _mm512_setzero_ps();
@@ -303,32 +315,46 @@ void multiply_float(Bytes panel, const float* x, std::size_t cols, float* out, s
 }
 
 template <WeightType Type>
-void multiply_float_rows(Bytes bytes, const QuantisedRows& x, float* out, std::size_t out_stride, __mmask16 lanes) {
+void multiply_float_rows(Bytes bytes, const QuantisedRows& x, float* out, std::size_t out_stride,
+                         __mmask16 lanes) {
   std::size_t row = 0;
   const auto values = [&] { return x.f32 + row * x.cols; };
   const auto results = [&] { return out + row * out_stride; };
   for (; row + kRowsTogether <= x.num_rows; row += kRowsTogether) {
     multiply_float<Type, kRowsTogether>(bytes, values(), x.cols, results(), out_stride, lanes);
   }
-  for (; row + 4 <= x.num_rows; row += 4) multiply_float<Type, 4>(bytes, values(), x.cols, results(), out_stride, lanes);
-  for (; row < x.num_rows; ++row) multiply_float<Type, 1>(bytes, values(), x.cols, results(), out_stride, lanes);
+  for (; row + 4 <= x.num_rows; row += 4)
+    multiply_float<Type, 4>(bytes, values(), x.cols, results(), out_stride, lanes);
+  for (; row < x.num_rows; ++row)
+    multiply_float<Type, 1>(bytes, values(), x.cols, results(), out_stride, lanes);
 }
 
 using PanelKernel = void (*)(Bytes, const QuantisedRows&, float*, std::size_t, __mmask16);
 
 PanelKernel kernel_for(WeightType type) {
   switch (type) {
-    case WeightType::Q4_0: return multiply_rows<Symmetric<4, kOffset4>>;
-    case WeightType::Q5_0: return multiply_rows<Symmetric<5, kOffset5>>;
-    case WeightType::Q8_0: return multiply_rows<Symmetric<8, kOffset8>>;
-    case WeightType::Q4_1: return multiply_rows<WithMin<4>>;
-    case WeightType::Q5_1: return multiply_rows<WithMin<5>>;
-    case WeightType::Q4_K: return multiply_rows<SuperWithMin<4>>;
-    case WeightType::Q5_K: return multiply_rows<SuperWithMin<5>>;
-    case WeightType::Q6_K: return multiply_rows<Super6>;
-    case WeightType::F32: return multiply_float_rows<WeightType::F32>;
-    case WeightType::F16: return multiply_float_rows<WeightType::F16>;
-    case WeightType::BF16: break;
+    case WeightType::Q4_0:
+      return multiply_rows<Symmetric<4, kOffset4>>;
+    case WeightType::Q5_0:
+      return multiply_rows<Symmetric<5, kOffset5>>;
+    case WeightType::Q8_0:
+      return multiply_rows<Symmetric<8, kOffset8>>;
+    case WeightType::Q4_1:
+      return multiply_rows<WithMin<4>>;
+    case WeightType::Q5_1:
+      return multiply_rows<WithMin<5>>;
+    case WeightType::Q4_K:
+      return multiply_rows<SuperWithMin<4>>;
+    case WeightType::Q5_K:
+      return multiply_rows<SuperWithMin<5>>;
+    case WeightType::Q6_K:
+      return multiply_rows<Super6>;
+    case WeightType::F32:
+      return multiply_float_rows<WeightType::F32>;
+    case WeightType::F16:
+      return multiply_float_rows<WeightType::F16>;
+    case WeightType::BF16:
+      break;
   }
   return multiply_float_rows<WeightType::BF16>;
 }

@@ -22,8 +22,10 @@ void quantise_block(const float* x, std::size_t n, std::size_t block, const Quan
   const bool tiny = greatest < kSmallestScaled;
   // Lanes past the row's end stay +0; a tiny block becomes zeros in every lane.
   const __m512 inverse = _mm512_set1_ps(kQuantisedMax / greatest);
-  const __m128i q0 = tiny ? _mm_setzero_si128() : _mm_maskz_mov_epi8(lanes_at(0, n), quantised(first, inverse));
-  const __m128i q1 = tiny || n <= 16 ? _mm_setzero_si128() : _mm_maskz_mov_epi8(lanes_at(16, n), quantised(second, inverse));
+  const __m128i q0 =
+      tiny ? _mm_setzero_si128() : _mm_maskz_mov_epi8(lanes_at(0, n), quantised(first, inverse));
+  const __m128i q1 =
+      tiny || n <= 16 ? _mm_setzero_si128() : _mm_maskz_mov_epi8(lanes_at(16, n), quantised(second, inverse));
   std::int8_t* values = out.values + block * kActivationBlock;
   _mm_storeu_si128(reinterpret_cast<__m128i*>(values), q0);
   _mm_storeu_si128(reinterpret_cast<__m128i*>(values + 16), q1);
@@ -44,7 +46,8 @@ void quantise_rows(const float* x, std::size_t num_rows, const QuantisedRows& ou
     for (std::size_t block = 0; block < blocks; ++block) {
       const std::size_t begin = block * kActivationBlock;
       const std::size_t left = out.cols - begin;
-      quantise_block(x + row * out.cols + begin, left < kActivationBlock ? left : kActivationBlock, row * blocks + block, out);
+      quantise_block(x + row * out.cols + begin, left < kActivationBlock ? left : kActivationBlock,
+                     row * blocks + block, out);
     }
   }
 }

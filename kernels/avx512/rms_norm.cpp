@@ -3,7 +3,8 @@
 
 namespace shoal::avx512 {
 
-void rms_norm(const float* x, const float* weight, float* out, std::size_t num_rows, std::size_t size, float eps) {
+void rms_norm(const float* x, const float* weight, float* out, std::size_t num_rows, std::size_t size,
+              float eps) {
   for (std::size_t row = 0; row < num_rows; ++row, x += size, out += size) {
     __m512 partials = _mm512_setzero_ps();
     for (std::size_t i = 0; i < size; i += 16) {

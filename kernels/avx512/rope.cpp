@@ -11,14 +11,16 @@ struct Pair {
 
 // fmsub(a, cos, b*sin) rounds as fma(a, cos, -(b*sin)).
 Pair rotated(Pair p, __m512 cos, __m512 sin) {
-  return {_mm512_fmsub_ps(p.a, cos, _mm512_mul_ps(p.b, sin)), _mm512_fmadd_ps(p.a, sin, _mm512_mul_ps(p.b, cos))};
+  return {_mm512_fmsub_ps(p.a, cos, _mm512_mul_ps(p.b, sin)),
+          _mm512_fmadd_ps(p.a, sin, _mm512_mul_ps(p.b, cos))};
 }
 
 void rotate_halves(float* x, std::size_t half, const float* cos, const float* sin) {
   for (std::size_t i = 0; i < half; i += 16) {
     const __mmask16 lanes = lanes_at(i, half);
     const Pair pair = {_mm512_maskz_loadu_ps(lanes, x + i), _mm512_maskz_loadu_ps(lanes, x + half + i)};
-    const Pair turned = rotated(pair, _mm512_maskz_loadu_ps(lanes, cos + i), _mm512_maskz_loadu_ps(lanes, sin + i));
+    const Pair turned =
+        rotated(pair, _mm512_maskz_loadu_ps(lanes, cos + i), _mm512_maskz_loadu_ps(lanes, sin + i));
     _mm512_mask_storeu_ps(x + i, lanes, turned.a);
     _mm512_mask_storeu_ps(x + half + i, lanes, turned.b);
   }
@@ -41,8 +43,8 @@ void rotate_neighbours(float* x, std::size_t half, const float* cos, const float
 
 }  // namespace
 
-void rope(float* x, std::size_t num_heads, std::size_t head_dim, std::size_t dim, const float* cos, const float* sin,
-          bool interleaved) {
+void rope(float* x, std::size_t num_heads, std::size_t head_dim, std::size_t dim, const float* cos,
+          const float* sin, bool interleaved) {
   for (std::size_t head = 0; head < num_heads; ++head, x += head_dim) {
     if (interleaved) {
       rotate_neighbours(x, dim / 2, cos, sin);

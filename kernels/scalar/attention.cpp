@@ -17,11 +17,13 @@ struct KvHead {
 
   float key(std::size_t position, std::size_t d) const {
     const std::uint16_t* block = row.key_blocks[position / kKvBlockPositions];
-    return float_from_f16(block[(kv_head * shape.head_dim + d) * kKvBlockPositions + position % kKvBlockPositions]);
+    return float_from_f16(
+        block[(kv_head * shape.head_dim + d) * kKvBlockPositions + position % kKvBlockPositions]);
   }
   float value(std::size_t position, std::size_t d) const {
     const std::uint16_t* block = row.value_blocks[position / kKvBlockPositions];
-    return float_from_f16(block[(kv_head * kKvBlockPositions + position % kKvBlockPositions) * shape.head_dim + d]);
+    return float_from_f16(
+        block[(kv_head * kKvBlockPositions + position % kKvBlockPositions) * shape.head_dim + d]);
   }
 };
 
@@ -33,7 +35,8 @@ struct Merged {
 };
 
 // Scores of positions [begin, end) of one chunk become weights exp(z - max), at weights[position % 64].
-MaxSum chunk_weights(const KvHead& kv, const float* q, std::size_t begin, std::size_t end, float scale, float* weights) {
+MaxSum chunk_weights(const KvHead& kv, const float* q, std::size_t begin, std::size_t end, float scale,
+                     float* weights) {
   float max = -std::numeric_limits<float>::infinity();
   for (std::size_t j = begin; j < end; ++j) {
     float z = 0.0f;
@@ -51,8 +54,8 @@ MaxSum chunk_weights(const KvHead& kv, const float* q, std::size_t begin, std::s
   return {max, sum_of_partials(partials)};
 }
 
-void merge_chunk(const KvHead& kv, std::size_t begin, std::size_t end, const float* weights, MaxSum chunk, Merged& merged,
-                 float* out) {
+void merge_chunk(const KvHead& kv, std::size_t begin, std::size_t end, const float* weights, MaxSum chunk,
+                 Merged& merged, float* out) {
   const float max = merged.empty || chunk.max > merged.max ? chunk.max : merged.max;
   const float keep = merged.empty ? 0.0f : exp_f32(merged.max - max);
   const float take = exp_f32(chunk.max - max);
@@ -82,8 +85,10 @@ void attend(const KvHead& kv, const float* q, float scale, float* weights, float
 
 }  // namespace
 
-// Source: Vaswani et al. 2017, eq. 1; in chunks with a running maximum as Milakov and Gimelshein 2018 and Dao et al. 2022.
-void attention(const AttentionRow& row, const KvShape& shape, std::size_t num_heads, Range heads, float scale, float* scratch) {
+// Source: Vaswani et al. 2017, eq. 1; in chunks with a running maximum as Milakov and Gimelshein 2018 and Dao
+// et al. 2022.
+void attention(const AttentionRow& row, const KvShape& shape, std::size_t num_heads, Range heads, float scale,
+               float* scratch) {
   const std::size_t group = num_heads / shape.num_kv_heads;
   for (std::size_t head = heads.begin; head < heads.end; ++head) {
     const KvHead kv = {row, shape, head / group};

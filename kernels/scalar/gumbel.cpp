@@ -36,7 +36,8 @@ void gumbel(std::uint64_t seed, std::uint32_t position, std::uint32_t first_id, 
   for (std::size_t i = 0; i < n; ++i) {
     const auto id = static_cast<std::uint32_t>(first_id + i);
     if (id % 4 == 0) {
-      words = philox({{id / 4, position, 0, 0}}, static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32));
+      words = philox({{id / 4, position, 0, 0}}, static_cast<std::uint32_t>(seed),
+                     static_cast<std::uint32_t>(seed >> 32));
     }
     noise[i] = gumbel_of(words.w[id % 4]);
   }

@@ -3,8 +3,8 @@
 
 namespace shoal::scalar {
 
-void kv_store(const float* k, const float* v, const KvShape& shape, std::size_t slot, std::uint16_t* key_block,
-              std::uint16_t* value_block) {
+void kv_store(const float* k, const float* v, const KvShape& shape, std::size_t slot,
+              std::uint16_t* key_block, std::uint16_t* value_block) {
   const std::size_t head_elements = shape.head_dim * kKvBlockPositions;
   for (std::size_t head = 0; head < shape.num_kv_heads; ++head) {
     std::uint16_t* keys = key_block + head * head_elements + slot;

@@ -19,7 +19,8 @@ struct XBlock {
 
 XBlock x_block(const QuantisedRows& x, std::size_t row, std::size_t block) {
   const std::size_t at = row * x.num_blocks() + block;
-  return {x.values + at * kActivationBlock, x.scales[at], x.scaled_sums[at], x.half_sums[2 * at], x.half_sums[2 * at + 1]};
+  return {x.values + at * kActivationBlock, x.scales[at], x.scaled_sums[at], x.half_sums[2 * at],
+          x.half_sums[2 * at + 1]};
 }
 
 std::int32_t dot16(const std::int32_t* w, const std::int8_t* q) {
@@ -37,9 +38,12 @@ float add_block(WeightType type, const RowBlock& w, const XBlock& x, float acc) 
     return fma_f32(static_cast<float>(d0 + d1 - offset * (x.t0 + x.t1)), scale, acc);
   };
   switch (type) {
-    case WeightType::Q4_0: return with_offset(kOffset4);
-    case WeightType::Q5_0: return with_offset(kOffset5);
-    case WeightType::Q8_0: return with_offset(0);
+    case WeightType::Q4_0:
+      return with_offset(kOffset4);
+    case WeightType::Q5_0:
+      return with_offset(kOffset5);
+    case WeightType::Q8_0:
+      return with_offset(0);
     case WeightType::Q6_K: {
       const std::int32_t sum = w.scale6[0] * (d0 - kOffset6 * x.t0) + w.scale6[1] * (d1 - kOffset6 * x.t1);
       return fma_f32(static_cast<float>(sum), scale, acc);
@@ -49,8 +53,8 @@ float add_block(WeightType type, const RowBlock& w, const XBlock& x, float acc) 
   }
 }
 
-void quantised_output(const PanelMatrix& w, const std::byte* panel, std::size_t o, const QuantisedRows& x, float* out,
-                      std::size_t out_stride) {
+void quantised_output(const PanelMatrix& w, const std::byte* panel, std::size_t o, const QuantisedRows& x,
+                      float* out, std::size_t out_stride) {
   for (std::size_t row = 0; row < x.num_rows; ++row) out[row * out_stride + o] = 0.0f;
   for (std::size_t block = 0; block < x.num_blocks(); ++block) {
     const RowBlock weights = read_row_block(w.type, panel, o % kPanelRows, block);
@@ -61,8 +65,8 @@ void quantised_output(const PanelMatrix& w, const std::byte* panel, std::size_t 
   }
 }
 
-void float_output(const PanelMatrix& w, const std::byte* panel, std::size_t o, const QuantisedRows& x, float* out,
-                  std::size_t out_stride) {
+void float_output(const PanelMatrix& w, const std::byte* panel, std::size_t o, const QuantisedRows& x,
+                  float* out, std::size_t out_stride) {
   for (std::size_t row = 0; row < x.num_rows; ++row) {
     const float* values = x.f32 + row * x.cols;
     float acc = 0.0f;

@@ -6,7 +6,8 @@
 namespace shoal::scalar {
 namespace {
 
-// A NaN counts as nothing in the maximum and as the lowest value in the clamp: bits stay the same everywhere, whatever comes in.
+// A NaN counts as nothing in the maximum and as the lowest value in the clamp: bits stay the same everywhere,
+// whatever comes in.
 float greatest_magnitude(const float* x, std::size_t n) {
   float greatest = 0.0f;
   for (std::size_t i = 0; i < n; ++i) {

@@ -4,8 +4,8 @@
 namespace shoal::scalar {
 
 // Source: Su et al. 2021 (RoFormer), eq. 34.
-void rope(float* x, std::size_t num_heads, std::size_t head_dim, std::size_t dim, const float* cos, const float* sin,
-          bool interleaved) {
+void rope(float* x, std::size_t num_heads, std::size_t head_dim, std::size_t dim, const float* cos,
+          const float* sin, bool interleaved) {
   for (std::size_t head = 0; head < num_heads; ++head, x += head_dim) {
     for (std::size_t i = 0; i < dim / 2; ++i) {
       float& first = x[interleaved ? 2 * i : i];

@@ -6,6 +6,7 @@
 
 Ports are chosen by the system, state lives in a temporary directory, logs stay there for a failure's reader.
 """
+import contextlib
 import http.client
 import json
 import os
@@ -55,6 +56,8 @@ class Cluster:
                 process.wait(max(0.1, deadline - time.time()))
             except subprocess.TimeoutExpired:
                 process.kill()
+        if self.processes.get("coordinator"):
+            self.processes["coordinator"].stdout.close()
         if self.owns_state and kind is None:
             shutil.rmtree(self.state, ignore_errors=True)
         elif kind is not None:
@@ -65,8 +68,8 @@ class Cluster:
     def start_coordinator(self):
         command = [f"{BIN}/shoal", "coordinator", "--model", self.model, "--model-id", "test", "--port", "0", "--cluster-port", "0",
                    "--state", f"{self.state}/coordinator", *self.options]
-        log = open(f"{self.state}/coordinator.log", "ab")
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
+        with open(f"{self.state}/coordinator.log", "ab") as log:
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
         self.processes["coordinator"] = process
         text = ""
         while "--token" not in text:
@@ -86,8 +89,8 @@ class Cluster:
             command += ["--memory", self.memory[index]]
         if self.kernels:
             command += ["--kernels", self.kernels]
-        log = open(f"{self.state}/{name}.log", "ab")
-        self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log)
+        with open(f"{self.state}/{name}.log", "ab") as log:
+            self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log)
 
     def kill_worker(self, index):
         process = self.processes[f"w{index}"]
@@ -119,20 +122,20 @@ class Cluster:
         return http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=timeout)
 
     def get(self, path):
-        connection = self.connection(10)
-        connection.request("GET", path)
-        response = connection.getresponse()
-        return response.status, json.loads(response.read())
+        with contextlib.closing(self.connection(10)) as connection:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
 
     def view(self):
         return self.get("/api/cluster")[1]
 
     def post(self, path, body):
-        connection = self.connection()
         data = body if isinstance(body, (bytes, str)) else json.dumps(body)
-        connection.request("POST", path, data, {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        answer = json.loads(response.read())
+        with contextlib.closing(self.connection()) as connection:
+            connection.request("POST", path, data, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            answer = json.loads(response.read())
         if response.status != 200:
             raise Failed(response.status, answer.get("error"))
         return answer
@@ -142,7 +145,10 @@ class Cluster:
 
     def stream(self, path, **body):
         """Yields each event of a streamed answer as parsed JSON; an error event raises Failed."""
-        connection = self.connection()
+        with contextlib.closing(self.connection()) as connection:
+            yield from self.events_of(connection, path, body)
+
+    def events_of(self, connection, path, body):
         connection.request("POST", path, json.dumps({"stream": True, "return_token_ids": True, **body}),
                            {"Content-Type": "application/json"})
         response = connection.getresponse()

@@ -18,17 +18,20 @@ struct Shape {
   std::size_t head_dim;
 };
 
-// A sequence's KV, written by kv_store. Slots never written hold f16 NaNs, and only as many blocks exist as positions need.
+// A sequence's KV, written by kv_store. Slots never written hold f16 NaNs, and only as many blocks exist as
+// positions need.
 class Cache {
  public:
-  Cache(Random& random, const Shape& shape, std::size_t positions, const KernelTable& kernels = scalar_kernels())
+  Cache(Random& random, const Shape& shape, std::size_t positions,
+        const KernelTable& kernels = scalar_kernels())
       : shape_{shape.num_kv_heads, shape.head_dim} {
     const std::size_t row = shape.num_kv_heads * shape.head_dim;
     for (std::size_t p = 0; p < positions; ++p) {
       if (p % kKvBlockPositions == 0) add_block();
       const std::vector<float> k = random_floats(random, row);
       const std::vector<float> v = random_floats(random, row);
-      kernels.kv_store(k.data(), v.data(), shape_, p % kKvBlockPositions, keys_.back().data(), values_.back().data());
+      kernels.kv_store(k.data(), v.data(), shape_, p % kKvBlockPositions, keys_.back().data(),
+                       values_.back().data());
     }
     for (std::size_t b = 0; b < keys_.size(); ++b) {
       key_blocks_.push_back(keys_[b].data());
@@ -38,16 +41,19 @@ class Cache {
 
   // As the KV store does behind a sliding window.
   void release_before(std::size_t position) {
-    for (std::size_t b = 0; (b + 1) * kKvBlockPositions <= position; ++b) key_blocks_[b] = value_blocks_[b] = nullptr;
+    for (std::size_t b = 0; (b + 1) * kKvBlockPositions <= position; ++b)
+      key_blocks_[b] = value_blocks_[b] = nullptr;
   }
 
   double key(std::size_t head, std::size_t p, std::size_t d) const {
     const auto& block = keys_[p / kKvBlockPositions];
-    return static_cast<double>(float_from_f16(block[(head * shape_.head_dim + d) * kKvBlockPositions + p % kKvBlockPositions]));
+    return static_cast<double>(
+        float_from_f16(block[(head * shape_.head_dim + d) * kKvBlockPositions + p % kKvBlockPositions]));
   }
   double value(std::size_t head, std::size_t p, std::size_t d) const {
     const auto& block = values_[p / kKvBlockPositions];
-    return static_cast<double>(float_from_f16(block[(head * kKvBlockPositions + p % kKvBlockPositions) * shape_.head_dim + d]));
+    return static_cast<double>(
+        float_from_f16(block[(head * kKvBlockPositions + p % kKvBlockPositions) * shape_.head_dim + d]));
   }
 
   const KvShape& shape() const { return shape_; }
@@ -75,14 +81,17 @@ struct Query {
   std::uint32_t window;
 };
 
-std::vector<float> attend(const KernelTable& kernels, const Shape& shape, const Cache& cache, const Query& query,
-                          std::vector<Range> slices = {}) {
+std::vector<float> attend(const KernelTable& kernels, const Shape& shape, const Cache& cache,
+                          const Query& query, std::vector<Range> slices = {}) {
   std::vector<float> out(query.q.size(), std::numeric_limits<float>::quiet_NaN());
-  std::vector<float> scratch(attention_scratch_floats(shape.num_heads, shape.head_dim), std::numeric_limits<float>::quiet_NaN());
+  std::vector<float> scratch(attention_scratch_floats(shape.num_heads, shape.head_dim),
+                             std::numeric_limits<float>::quiet_NaN());
   if (slices.empty()) slices = {Range{0, static_cast<std::uint32_t>(shape.num_heads)}};
-  const AttentionRow row = {query.q.data(), out.data(), cache.key_blocks(), cache.value_blocks(), query.position, query.window};
+  const AttentionRow row = {query.q.data(),       out.data(),     cache.key_blocks(),
+                            cache.value_blocks(), query.position, query.window};
   const float scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
-  for (const Range heads : slices) kernels.attention(row, cache.shape(), shape.num_heads, heads, scale, scratch.data());
+  for (const Range heads : slices)
+    kernels.attention(row, cache.shape(), shape.num_heads, heads, scale, scratch.data());
   return out;
 }
 
@@ -100,13 +109,15 @@ Eigen::VectorXd attend_f64(const Shape& shape, const Cache& cache, const Query& 
       values(static_cast<Eigen::Index>(p - first), static_cast<Eigen::Index>(d)) = cache.value(kv_head, p, d);
     }
   }
-  const auto q = Eigen::Map<const Eigen::VectorXf>(query.q.data() + head * shape.head_dim, static_cast<Eigen::Index>(shape.head_dim));
+  const auto q = Eigen::Map<const Eigen::VectorXf>(query.q.data() + head * shape.head_dim,
+                                                   static_cast<Eigen::Index>(shape.head_dim));
   const Eigen::VectorXd z = keys * q.cast<double>() / std::sqrt(static_cast<double>(shape.head_dim));
   const Eigen::VectorXd p = (z.array() - z.maxCoeff()).exp();
   return values.transpose() * p / p.sum();
 }
 
-constexpr Shape kShapes[] = {{9, 3, 64}, {4, 1, 256}, {2, 2, 16}, {5, 1, 80}, {12, 2, 128}, {7, 1, 24}, {3, 3, 13}};
+constexpr Shape kShapes[] = {{9, 3, 64},   {4, 1, 256}, {2, 2, 16}, {5, 1, 80},
+                             {12, 2, 128}, {7, 1, 24},  {3, 3, 13}};
 
 }  // namespace
 

@@ -64,7 +64,8 @@ TEST_CASE("log is within 4 ulp for every positive number, subnormal ones include
     const float x = std::bit_cast<float>(bits);
     worst = std::max(worst, ulps(log_f32(x), std::log(static_cast<long double>(x))));
     const float near_one = random.uniform(0.5f, 2.0f);
-    if (near_one != 1.0f) worst = std::max(worst, ulps(log_f32(near_one), std::log(static_cast<long double>(near_one))));
+    if (near_one != 1.0f)
+      worst = std::max(worst, ulps(log_f32(near_one), std::log(static_cast<long double>(near_one))));
   }
   MESSAGE("worst log error: " << worst << " ulp");
   CHECK(worst <= 4.0);
@@ -95,8 +96,10 @@ TEST_CASE("sin and cos are within 3e-16 up to 2^30") {
   for (int i = 0; i < 200'000; ++i) {
     const double scale = std::ldexp(1.0, static_cast<int>(random.below(30)));
     const double x = static_cast<double>(random.uniform(-1.0f, 1.0f)) * scale;
-    worst = std::max(worst, static_cast<double>(std::fabs(static_cast<long double>(sin_f64(x)) - std::sin(static_cast<long double>(x)))));
-    worst = std::max(worst, static_cast<double>(std::fabs(static_cast<long double>(cos_f64(x)) - std::cos(static_cast<long double>(x)))));
+    worst = std::max(worst, static_cast<double>(std::fabs(static_cast<long double>(sin_f64(x)) -
+                                                          std::sin(static_cast<long double>(x)))));
+    worst = std::max(worst, static_cast<double>(std::fabs(static_cast<long double>(cos_f64(x)) -
+                                                          std::cos(static_cast<long double>(x)))));
   }
   MESSAGE("worst sin or cos error: " << worst);
   CHECK(worst <= 3e-16);
@@ -111,7 +114,8 @@ TEST_CASE("pow is within 1e-14 relative over the bases and exponents of RoPE") {
     const double base = static_cast<double>(random.uniform(0.01f, 5e6f));
     const double exponent = static_cast<double>(random.uniform(-2.0f, 2.0f));
     const long double truth = std::pow(static_cast<long double>(base), static_cast<long double>(exponent));
-    worst = std::max(worst, static_cast<double>(std::fabs(static_cast<long double>(pow_f64(base, exponent)) / truth - 1.0L)));
+    worst = std::max(worst, static_cast<double>(
+                                std::fabs(static_cast<long double>(pow_f64(base, exponent)) / truth - 1.0L)));
   }
   MESSAGE("worst pow error: " << worst);
   CHECK(worst <= 1e-14);

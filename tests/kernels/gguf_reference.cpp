@@ -16,7 +16,8 @@ double f16(const std::byte* p) {
   const unsigned bits = u8(p) | u8(p + 1) << 8;
   const int exponent = static_cast<int>(bits >> 10 & 31);
   const double fraction = static_cast<double>(bits & 1023) / 1024.0;
-  const double magnitude = exponent == 0 ? std::ldexp(fraction, -14) : std::ldexp(1.0 + fraction, exponent - 15);
+  const double magnitude =
+      exponent == 0 ? std::ldexp(fraction, -14) : std::ldexp(1.0 + fraction, exponent - 15);
   return (bits >> 15) != 0 ? -magnitude : magnitude;
 }
 
@@ -96,15 +97,32 @@ std::vector<double> gguf_values(WeightType type, const std::byte* row, std::size
   for (std::size_t at = 0; at < cols; at += shape.block_elements, row += shape.block_bytes) {
     double* out = values.data() + at;
     switch (type) {
-      case WeightType::Q4_0: nibble_block(row, false, false, out); break;
-      case WeightType::Q4_1: nibble_block(row, true, false, out); break;
-      case WeightType::Q5_0: nibble_block(row, false, true, out); break;
-      case WeightType::Q5_1: nibble_block(row, true, true, out); break;
-      case WeightType::Q8_0: q8_block(row, out); break;
-      case WeightType::Q4_K: k_block(row, false, out); break;
-      case WeightType::Q5_K: k_block(row, true, out); break;
-      case WeightType::Q6_K: q6_block(row, out); break;
-      default: *out = plain(type, row);
+      case WeightType::Q4_0:
+        nibble_block(row, false, false, out);
+        break;
+      case WeightType::Q4_1:
+        nibble_block(row, true, false, out);
+        break;
+      case WeightType::Q5_0:
+        nibble_block(row, false, true, out);
+        break;
+      case WeightType::Q5_1:
+        nibble_block(row, true, true, out);
+        break;
+      case WeightType::Q8_0:
+        q8_block(row, out);
+        break;
+      case WeightType::Q4_K:
+        k_block(row, false, out);
+        break;
+      case WeightType::Q5_K:
+        k_block(row, true, out);
+        break;
+      case WeightType::Q6_K:
+        q6_block(row, out);
+        break;
+      default:
+        *out = plain(type, row);
     }
   }
   return values;

@@ -28,12 +28,14 @@ Words philox(Words c, std::uint32_t k0, std::uint32_t k1) {
 }
 
 double noise_of(std::uint64_t seed, std::uint32_t position, std::uint32_t id) {
-  const Words words = philox({id / 4, position, 0, 0}, static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32));
+  const Words words = philox({id / 4, position, 0, 0}, static_cast<std::uint32_t>(seed),
+                             static_cast<std::uint32_t>(seed >> 32));
   const double u = (static_cast<double>(words[id % 4] >> 9) + 0.5) / 8388608.0;
   return -std::log(-std::log(u));
 }
 
-std::vector<float> gumbel(const KernelTable& kernels, std::uint64_t seed, std::uint32_t position, std::uint32_t first, std::size_t n) {
+std::vector<float> gumbel(const KernelTable& kernels, std::uint64_t seed, std::uint32_t position,
+                          std::uint32_t first, std::size_t n) {
   std::vector<float> noise(n);
   kernels.gumbel(seed, position, first, noise.data(), n);
   return noise;

@@ -19,29 +19,42 @@ std::vector<std::byte> random_bytes(Random& random, std::size_t n) {
 }
 
 AlignedBytes::AlignedBytes(std::size_t size)
-    : data_(static_cast<std::byte*>(::operator new[](align_up(size + 1, 64), std::align_val_t{64}))), size_(size) {
+    : data_(static_cast<std::byte*>(::operator new[](align_up(size + 1, 64), std::align_val_t{64}))),
+      size_(size) {
   std::memset(data_.get(), 0xA5, size);
 }
 
-std::vector<std::byte> random_gguf(Random& random, WeightType type, std::size_t rows, std::size_t cols, float scale) {
+std::vector<std::byte> random_gguf(Random& random, WeightType type, std::size_t rows, std::size_t cols,
+                                   float scale) {
   std::vector<std::byte> bytes = random_bytes(random, rows * gguf_row_bytes(type, cols));
   const BlockShape shape = block_shape(type);
   const auto f16 = [&](float deviation) { return f16_from_float(deviation * random.normal()); };
   for (std::size_t at = 0; at < bytes.size(); at += shape.block_bytes) {
     std::byte* block = bytes.data() + at;
     switch (type) {
-      case WeightType::F32: store(block, scale * random.normal()); break;
-      case WeightType::F16: store(block, f16(scale)); break;
-      case WeightType::BF16: store(block, bf16_from_float(scale * random.normal())); break;
-      case WeightType::Q6_K: store(block + 208, f16(scale / 64)); break;
+      case WeightType::F32:
+        store(block, scale * random.normal());
+        break;
+      case WeightType::F16:
+        store(block, f16(scale));
+        break;
+      case WeightType::BF16:
+        store(block, bf16_from_float(scale * random.normal()));
+        break;
+      case WeightType::Q6_K:
+        store(block + 208, f16(scale / 64));
+        break;
       case WeightType::Q4_K:
       case WeightType::Q5_K:
         store(block, f16(scale / 32));
         store(block + 2, f16(scale / 32));
         break;
       case WeightType::Q4_1:
-      case WeightType::Q5_1: store(block + 2, f16(scale)); [[fallthrough]];
-      default: store(block, f16(scale));
+      case WeightType::Q5_1:
+        store(block + 2, f16(scale));
+        [[fallthrough]];
+      default:
+        store(block, f16(scale));
     }
   }
   return bytes;
@@ -56,7 +69,8 @@ PackedMatrix::PackedMatrix(Random& random, WeightType the_type, std::size_t num_
   pack_panels(type, rows, cols, gguf.data(), panels.data());
 }
 
-Activations::Activations(std::vector<float> values, std::size_t num_rows, std::size_t cols, const KernelTable& kernels)
+Activations::Activations(std::vector<float> values, std::size_t num_rows, std::size_t cols,
+                         const KernelTable& kernels)
     : x(std::move(values)),
       buffer(quantised_rows_bytes(num_rows, cols)),
       rows(quantised_rows_in(buffer.data(), num_rows, cols, x.data())) {

@@ -13,12 +13,14 @@
 
 namespace shoal::test {
 
-std::vector<float> random_floats(Random& random, std::size_t n, float deviation = 1.0f);  // bell-shaped, mean 0
+std::vector<float> random_floats(Random& random, std::size_t n,
+                                 float deviation = 1.0f);  // bell-shaped, mean 0
 std::vector<std::byte> random_bytes(Random& random, std::size_t n);
 
 inline constexpr WeightType kAllTypes[] = {
-    WeightType::F32,  WeightType::F16,  WeightType::BF16, WeightType::Q4_0, WeightType::Q4_1, WeightType::Q5_0,
-    WeightType::Q5_1, WeightType::Q8_0, WeightType::Q4_K, WeightType::Q5_K, WeightType::Q6_K,
+    WeightType::F32,  WeightType::F16,  WeightType::BF16, WeightType::Q4_0,
+    WeightType::Q4_1, WeightType::Q5_0, WeightType::Q5_1, WeightType::Q8_0,
+    WeightType::Q4_K, WeightType::Q5_K, WeightType::Q6_K,
 };
 
 // Bytes on a 64-byte boundary, filled with 0xA5 so that nothing relies on zeros.
@@ -38,7 +40,8 @@ class AlignedBytes {
 };
 
 // Rows as a GGUF file would hold them: any codes, scales of ordinary size (`scale` sets them).
-std::vector<std::byte> random_gguf(Random& random, WeightType type, std::size_t rows, std::size_t cols, float scale = 0.01f);
+std::vector<std::byte> random_gguf(Random& random, WeightType type, std::size_t rows, std::size_t cols,
+                                   float scale = 0.01f);
 
 // A random matrix, packed.
 struct PackedMatrix {

@@ -47,7 +47,8 @@ TEST_CASE("the digest sees a changed bit in any operation") {
   };
   CHECK(arithmetic_digest(changed) != truth);
   changed = scalar_kernels();
-  changed.matmul = [](const PanelMatrix& w, Range panels, const QuantisedRows& x, float* out, std::size_t stride) {
+  changed.matmul = [](const PanelMatrix& w, Range panels, const QuantisedRows& x, float* out,
+                      std::size_t stride) {
     scalar_kernels().matmul(w, panels, x, out, stride);
     out[0] += out[0] * 0x1p-23f;
   };
@@ -66,5 +67,6 @@ TEST_CASE("quantised rows lie apart, each part on a cache line") {
   CHECK(offset(rows.scaled_sums) >= offset(rows.scales) + 9 * 4);
   CHECK(offset(rows.half_sums) >= offset(rows.scaled_sums) + 9 * 4);
   CHECK(buffer.size() >= offset(rows.half_sums) + 18 * 4);
-  for (const std::size_t at : {offset(rows.scales), offset(rows.scaled_sums), offset(rows.half_sums)}) CHECK(at % 64 == 0);
+  for (const std::size_t at : {offset(rows.scales), offset(rows.scaled_sums), offset(rows.half_sums)})
+    CHECK(at % 64 == 0);
 }

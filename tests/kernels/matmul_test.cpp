@@ -16,9 +16,12 @@ bool is_float(WeightType type) { return block_shape(type).block_elements == 1; }
 
 std::vector<std::size_t> column_counts(WeightType type) {
   switch (block_shape(type).block_elements) {
-    case 1: return {1, 16, 31, 33, 100, 576};
-    case 32: return {32, 64, 96, 576, 608};
-    default: return {256, 768, 2048};
+    case 1:
+      return {1, 16, 31, 33, 100, 576};
+    case 32:
+      return {32, 64, 96, 576, 608};
+    default:
+      return {256, 768, 2048};
   }
 }
 
@@ -78,7 +81,8 @@ TEST_CASE("a row's product does not depend on the rows beside it") {
       for (const std::size_t place : {0, 3, 8, 12}) {
         std::vector<float> batch = random_floats(random, 13 * cols, 1000.0f);
         std::copy(row.begin(), row.end(), batch.begin() + static_cast<std::ptrdiff_t>(place * cols));
-        const std::vector<float> all = matmul(*kernels, w.view(), Activations(batch, 13, cols, *kernels).rows);
+        const std::vector<float> all =
+            matmul(*kernels, w.view(), Activations(batch, 13, cols, *kernels).rows);
         const auto begin = all.begin() + static_cast<std::ptrdiff_t>(place * 48);
         CHECK(same_bits(std::vector<float>(begin, begin + 48), alone));
       }
@@ -105,7 +109,8 @@ TEST_CASE("slices of panels, and runs of whole panels as matrices, give the whol
 
       std::vector<float> parts(whole.size(), 0.0f);
       const PanelMatrix head = {type, 2 * kPanelRows, cols, w.panels.data()};
-      const PanelMatrix tail = {type, outputs - 2 * kPanelRows, cols, w.panels.data() + 2 * panel_bytes(type, cols)};
+      const PanelMatrix tail = {type, outputs - 2 * kPanelRows, cols,
+                                w.panels.data() + 2 * panel_bytes(type, cols)};
       kernels->matmul(head, {0, 2}, x.rows, parts.data(), outputs);
       kernels->matmul(tail, {0, 4}, x.rows, parts.data() + 2 * kPanelRows, outputs);
       CHECK(same_bits(parts, whole));
@@ -129,8 +134,8 @@ TEST_CASE("a matmul writes its own outputs and nothing beside them") {
 }
 
 TEST_CASE("extreme codes and activations neither saturate nor wrap") {
-  for (const WeightType type : {WeightType::Q4_0, WeightType::Q4_1, WeightType::Q5_0, WeightType::Q5_1, WeightType::Q8_0,
-                                WeightType::Q4_K, WeightType::Q5_K, WeightType::Q6_K}) {
+  for (const WeightType type : {WeightType::Q4_0, WeightType::Q4_1, WeightType::Q5_0, WeightType::Q5_1,
+                                WeightType::Q8_0, WeightType::Q4_K, WeightType::Q5_K, WeightType::Q6_K}) {
     const std::size_t cols = 256;
     for (const auto fill : {std::byte{0x00}, std::byte{0x7f}, std::byte{0x80}, std::byte{0xff}}) {
       Random random(16);
@@ -142,7 +147,8 @@ TEST_CASE("extreme codes and activations neither saturate nor wrap") {
       for (std::size_t at = 0; at < w.gguf.size(); at += shape.block_bytes) {
         const std::size_t d = type == WeightType::Q6_K ? 208 : 0;
         for (std::size_t i = 0; i < 2; ++i) w.gguf[at + d + i] = scales[at + d + i];
-        const bool has_min = type == WeightType::Q4_1 || type == WeightType::Q5_1 || type == WeightType::Q4_K || type == WeightType::Q5_K;
+        const bool has_min = type == WeightType::Q4_1 || type == WeightType::Q5_1 ||
+                             type == WeightType::Q4_K || type == WeightType::Q5_K;
         for (std::size_t i = 2; has_min && i < 4; ++i) w.gguf[at + i] = scales[at + i];
       }
       pack_panels(type, 16, cols, w.gguf.data(), w.panels.data());
@@ -156,7 +162,8 @@ TEST_CASE("extreme codes and activations neither saturate nor wrap") {
           CHECK(same_bits(matmul(*kernels, w.view(), x.rows), truth));
         }
         for (std::size_t o = 0; o < 16; ++o) {
-          const std::vector<double> weights = gguf_values(type, w.gguf.data() + o * gguf_row_bytes(type, cols), cols);
+          const std::vector<double> weights =
+              gguf_values(type, w.gguf.data() + o * gguf_row_bytes(type, cols), cols);
           double sum = 0.0;
           double size = 0.0;
           for (const double weight : weights) {
@@ -170,7 +177,8 @@ TEST_CASE("extreme codes and activations neither saturate nor wrap") {
   }
 }
 
-TEST_CASE("the scalar product is the f64 product of the dequantised matrix, within the activations' rounding") {
+TEST_CASE(
+    "the scalar product is the f64 product of the dequantised matrix, within the activations' rounding") {
   Random random(17);
   for (const WeightType type : kAllTypes) {
     CAPTURE(doctest::String(name_of(type)));
@@ -182,7 +190,8 @@ TEST_CASE("the scalar product is the f64 product of the dequantised matrix, with
     Eigen::MatrixXd weights(outputs, cols);
     for (std::size_t o = 0; o < outputs; ++o) {
       const std::vector<double> row = gguf_values(type, w.gguf.data() + o * gguf_row_bytes(type, cols), cols);
-      weights.row(static_cast<Eigen::Index>(o)) = Eigen::Map<const Eigen::RowVectorXd>(row.data(), static_cast<Eigen::Index>(cols));
+      weights.row(static_cast<Eigen::Index>(o)) =
+          Eigen::Map<const Eigen::RowVectorXd>(row.data(), static_cast<Eigen::Index>(cols));
     }
     using RowMajor = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
     const Eigen::MatrixXd values = Eigen::Map<const RowMajor>(x.x.data(), num_rows, cols).cast<double>();
@@ -190,7 +199,8 @@ TEST_CASE("the scalar product is the f64 product of the dequantised matrix, with
     const std::vector<float> out = matmul(scalar_kernels(), w.view(), x.rows);
     const Eigen::MatrixXd ours = Eigen::Map<const RowMajor>(out.data(), num_rows, outputs).cast<double>();
     const double relative = (ours - truth).norm() / truth.norm();
-    // int8 blocks of 32 normal values: a step is max/127, about 2.2/127, its error uniform, hence about 0.5 %.
+    // int8 blocks of 32 normal values: a step is max/127, about 2.2/127, its error uniform, hence about 0.5
+    // %.
     CHECK(relative < (is_float(type) ? 2e-6 : 0.012));
   }
 }

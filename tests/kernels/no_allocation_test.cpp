@@ -39,7 +39,8 @@ TEST_CASE("no kernel allocates") {
     kernels->add(row.data(), x.x.data(), kCols);
     kernels->scale(row.data(), 0.5f, kCols);
     kernels->rope(row.data(), 4, 64, 64, x.x.data(), x.x.data() + 64, false);
-    kernels->kv_store(row.data(), row.data() + 64, kShape, 0, block.data(), block.data() + kShape.block_elements());
+    kernels->kv_store(row.data(), row.data() + 64, kShape, 0, block.data(),
+                      block.data() + kShape.block_elements());
     kernels->attention({row.data(), out.data(), keys, values, 0, 0}, kShape, 4, {0, 4}, 0.1f, scratch.data());
     kernels->max_sum(row.data(), kCols);
     kernels->gumbel(1, 2, 0, row.data(), kCols);

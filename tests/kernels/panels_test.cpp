@@ -38,10 +38,12 @@ TEST_CASE("a packed row dequantises to the values the GGUF format gives it") {
         double worst = 0.0;
         for (std::size_t r = 0; r < rows; ++r) {
           dequantise_row(w.view(), r, row.data());
-          const std::vector<double> truth = gguf_values(type, w.gguf.data() + r * gguf_row_bytes(type, cols), cols);
+          const std::vector<double> truth =
+              gguf_values(type, w.gguf.data() + r * gguf_row_bytes(type, cols), cols);
           // Two f32 roundings at most, of terms no greater than the largest weight's.
           for (std::size_t i = 0; i < cols; ++i) {
-            worst = std::max(worst, std::fabs(static_cast<double>(row[i]) - truth[i]) / (std::fabs(truth[i]) + 0.05));
+            worst = std::max(
+                worst, std::fabs(static_cast<double>(row[i]) - truth[i]) / (std::fabs(truth[i]) + 0.05));
           }
         }
         CHECK(worst < 1.3e-7);
@@ -52,8 +54,8 @@ TEST_CASE("a packed row dequantises to the values the GGUF format gives it") {
 
 TEST_CASE("a type without a fused step dequantises exactly") {
   Random random(2);
-  for (const WeightType type : {WeightType::F32, WeightType::F16, WeightType::BF16, WeightType::Q4_0, WeightType::Q5_0,
-                                WeightType::Q8_0, WeightType::Q6_K}) {
+  for (const WeightType type : {WeightType::F32, WeightType::F16, WeightType::BF16, WeightType::Q4_0,
+                                WeightType::Q5_0, WeightType::Q8_0, WeightType::Q6_K}) {
     CAPTURE(doctest::String(name_of(type)));
     const PackedMatrix w(random, type, 16, 512);
     std::vector<float> row(512);
@@ -65,7 +67,8 @@ TEST_CASE("a type without a fused step dequantises exactly") {
 
 TEST_CASE("panels take at most 1.05 times the bytes of the GGUF tensor") {
   for (const WeightType type : kAllTypes) {
-    for (const std::size_t cols : {std::size_t{576}, std::size_t{1536}, std::size_t{2048}, std::size_t{8960}}) {
+    for (const std::size_t cols :
+         {std::size_t{576}, std::size_t{1536}, std::size_t{2048}, std::size_t{8960}}) {
       if (cols % column_step(type) != 0) continue;
       CAPTURE(doctest::String(name_of(type)));
       CAPTURE(cols);
@@ -96,7 +99,8 @@ TEST_CASE("panels packed one at a time are the bytes of the matrix packed whole"
     const PackedMatrix w(random, type, rows, cols);
     AlignedBytes parts(w.panels.size());
     for (std::size_t first = 0; first < rows; first += kPanelRows) {
-      pack_panels(type, std::min(kPanelRows, rows - first), cols, w.gguf.data() + first * gguf_row_bytes(type, cols),
+      pack_panels(type, std::min(kPanelRows, rows - first), cols,
+                  w.gguf.data() + first * gguf_row_bytes(type, cols),
                   parts.data() + first / kPanelRows * panel_bytes(type, cols));
     }
     CHECK(std::memcmp(parts.data(), w.panels.data(), w.panels.size()) == 0);

@@ -22,7 +22,8 @@ std::vector<float> mixed_floats(Random& random, std::size_t n) {
   return values;
 }
 
-std::vector<float> rms_norm(const KernelTable& kernels, std::vector<float> x, const std::vector<float>& weight, std::size_t num_rows) {
+std::vector<float> rms_norm(const KernelTable& kernels, std::vector<float> x,
+                            const std::vector<float>& weight, std::size_t num_rows) {
   kernels.rms_norm(x.data(), weight.data(), x.data(), num_rows, weight.size(), 1e-5f);
   return x;
 }
@@ -42,7 +43,8 @@ struct RopeCase {
   bool interleaved;
 };
 
-std::vector<float> rope(const KernelTable& kernels, const RopeCase& c, std::vector<float> x, const std::vector<float>& angles) {
+std::vector<float> rope(const KernelTable& kernels, const RopeCase& c, std::vector<float> x,
+                        const std::vector<float>& angles) {
   std::vector<float> cos(c.dim / 2);
   std::vector<float> sin(c.dim / 2);
   for (std::size_t i = 0; i < c.dim / 2; ++i) {
@@ -115,7 +117,8 @@ TEST_CASE("silu and gelu are the functions their names promise") {
     const double g = static_cast<double>(gate[i]);
     CHECK(std::fabs(static_cast<double>(silu[i]) - g / (1.0 + std::exp(-g))) <= 4e-7 * std::fabs(g));
     const double inner = std::sqrt(2.0 / 3.14159265358979323846) * (g + 0.044715 * g * g * g);
-    CHECK(std::fabs(static_cast<double>(gelu[i]) - 0.5 * g * (1.0 + std::tanh(inner))) <= 6e-7 * std::fabs(g));
+    CHECK(std::fabs(static_cast<double>(gelu[i]) - 0.5 * g * (1.0 + std::tanh(inner))) <=
+          6e-7 * std::fabs(g));
   }
 }
 
@@ -174,8 +177,10 @@ TEST_CASE("rope turns each pair by its angle and leaves the rest alone") {
       const double a = static_cast<double>(x[first]);
       const double b = static_cast<double>(x[second]);
       const double angle = static_cast<double>(angles[i]);
-      CHECK(static_cast<double>(out[first]) == doctest::Approx(a * std::cos(angle) - b * std::sin(angle)).epsilon(1e-6));
-      CHECK(static_cast<double>(out[second]) == doctest::Approx(a * std::sin(angle) + b * std::cos(angle)).epsilon(1e-6));
+      CHECK(static_cast<double>(out[first]) ==
+            doctest::Approx(a * std::cos(angle) - b * std::sin(angle)).epsilon(1e-6));
+      CHECK(static_cast<double>(out[second]) ==
+            doctest::Approx(a * std::sin(angle) + b * std::cos(angle)).epsilon(1e-6));
     }
     for (std::size_t i = 8; i < 20; ++i) CHECK(out[i] == x[i]);
   }

@@ -77,14 +77,18 @@ TEST_CASE("no more items than the grain stay on the caller's thread") {
 
 TEST_CASE("a thread keeps its number, so scratch by number is private") {
   ThreadPool pool(3);
-  std::vector<std::set<std::thread::id>> seen(3);  // unsynchronised on purpose: a thread sanitizer would object
+  std::vector<std::set<std::thread::id>> seen(
+      3);  // unsynchronised on purpose: a thread sanitizer would object
   for (int i = 0; i < 200; ++i) {
-    pool.parallel_for(100, 1, [&](std::size_t, std::size_t, std::size_t thread) { seen[thread].insert(std::this_thread::get_id()); });
+    pool.parallel_for(100, 1, [&](std::size_t, std::size_t, std::size_t thread) {
+      seen[thread].insert(std::this_thread::get_id());
+    });
   }
   for (const auto& ids : seen) CHECK(ids.size() <= 1);
 }
 
-TEST_CASE("what the caller wrote before is seen by the job, and what the job wrote by the caller, over many jobs") {
+TEST_CASE(
+    "what the caller wrote before is seen by the job, and what the job wrote by the caller, over many jobs") {
   ThreadPool pool(4);
   Random random(81);
   std::vector<std::uint64_t> values(257);

@@ -71,7 +71,8 @@ TokenId CandidateCase::brute_force_choice() const {
   const std::vector<float> y = brute_force_adjusted();
   std::vector<std::size_t> ids(y.size());
   std::iota(ids.begin(), ids.end(), 0);
-  std::stable_sort(ids.begin(), ids.end(), [&](std::size_t a, std::size_t b) { return y[a] > y[b]; });
+  std::sort(ids.begin(), ids.end(),
+            [&](std::size_t a, std::size_t b) { return y[a] > y[b] || (y[a] == y[b] && a < b); });
   if (params.greedy()) return static_cast<TokenId>(ids.front());
   if (params.top_k != 0) ids.resize(std::min<std::size_t>(params.top_k, ids.size()));
   const auto weight = [&](std::size_t id) {

@@ -1,6 +1,7 @@
 #include "brute_force.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -44,6 +45,21 @@ class BruteForce {
     return best_;
   }
 
+  std::optional<BruteForceBest> run_balanced() {
+    place(0);
+    double soonest = INFINITY;
+    for (const BruteForceBest& plan : all_) soonest = std::min(soonest, plan.latency);
+    std::optional<BruteForceBest> best;
+    for (const BruteForceBest& plan : all_) {
+      if (plan.latency > soonest * (1 + problem_.latency_slack) * (1 + 1e-9)) continue;
+      const double slack = best ? 1e-8 * best->objective : 0;
+      const bool less = !best || plan.objective < best->objective - slack;
+      const bool equal = best && plan.objective <= best->objective + slack;
+      if (less || (equal && plan.latency < best->latency)) best = plan;
+    }
+    return best;
+  }
+
  private:
   void place(std::uint32_t begin) {
     if (begin == problem_.units.size()) return judge();
@@ -64,6 +80,10 @@ class BruteForce {
   void judge() {
     if (!enough_layers(problem_, stages_) || !slow_fits(problem_, stages_)) return;
     const double latency = slow_latency(problem_, stages_);
+    if (problem_.objective == Objective::Balanced) {
+      all_.push_back({slow_bottleneck(problem_, stages_), latency, devices_of(stages_).size()});
+      return;
+    }
     const double objective =
         problem_.objective == Objective::Latency ? latency : slow_bottleneck(problem_, stages_);
     const std::size_t num_devices = devices_of(stages_).size();
@@ -79,6 +99,7 @@ class BruteForce {
   const PlanProblem& problem_;
   std::vector<PlannedStage> stages_;
   std::optional<BruteForceBest> best_;
+  std::vector<BruteForceBest> all_;  // of a Balanced problem
 };
 
 }  // namespace
@@ -138,6 +159,7 @@ bool slow_fits(const PlanProblem& problem, const std::vector<PlannedStage>& stag
   return true;
 }
 
+std::optional<BruteForceBest> brute_force_balanced(const PlanProblem& problem) { return BruteForce(problem).run_balanced(); }
 std::optional<BruteForceBest> brute_force(const PlanProblem& problem) { return BruteForce(problem).run(); }
 
 }  // namespace shoal

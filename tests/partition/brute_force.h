@@ -20,6 +20,9 @@ struct BruteForceBest {
   std::size_t num_devices = 0;  // fewest among plans of that objective
 };
 
+// The plan that Objective::Balanced asks for: `objective` is its bottleneck.
+std::optional<BruteForceBest> brute_force_balanced(const PlanProblem& problem);
+
 // Tries every order of every subset, every composition of the units, and every return to the first device.
 std::optional<BruteForceBest> brute_force(const PlanProblem& problem);
 

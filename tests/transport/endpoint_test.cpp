@@ -7,8 +7,8 @@
 namespace shoal {
 
 TEST_CASE("endpoints are read and written back") {
-  for (const char* text : {"tcp://10.77.0.12:41234", "tcp://[fe80::1]:7171", "tcp://[fe80::1%eth0]:7171", "tcp://hub.local:65535",
-                           "tcp://0.0.0.0:0"}) {
+  for (const char* text : {"tcp://10.77.0.12:41234", "tcp://[fe80::1]:7171", "tcp://[fe80::1%eth0]:7171",
+                           "tcp://hub.local:65535", "tcp://0.0.0.0:0"}) {
     CAPTURE(text);
     const Result<Endpoint> endpoint = parse_endpoint(text);
     REQUIRE(endpoint);
@@ -19,8 +19,9 @@ TEST_CASE("endpoints are read and written back") {
 }
 
 TEST_CASE("what is no endpoint is refused with the reason") {
-  for (const char* text : {"", "10.0.0.1:80", "tcp://", "tcp://host", "tcp://host:", "tcp://host:65536", "tcp://host:-1", "tcp://host:1x",
-                           "tcp://:80", "tcp://ho st:80", "tcp://::1:80", "tcp://[::1:80", "tcp://[nothex]:80", "ipc:///tmp/x", "tcp://*:80"}) {
+  for (const char* text : {"", "10.0.0.1:80", "tcp://", "tcp://host", "tcp://host:", "tcp://host:65536",
+                           "tcp://host:-1", "tcp://host:1x", "tcp://:80", "tcp://ho st:80", "tcp://::1:80",
+                           "tcp://[::1:80", "tcp://[nothex]:80", "ipc:///tmp/x", "tcp://*:80"}) {
     CAPTURE(text);
     const Result<Endpoint> endpoint = parse_endpoint(text);
     REQUIRE_FALSE(endpoint);
@@ -47,7 +48,8 @@ TEST_CASE("Z85 is RFC 32's") {
 
 TEST_CASE("printable text is UTF-8 without control characters") {
   for (const char* good : {"", "plain", "Kamera 3, Süd", "漢字 🐟"}) CHECK(is_printable(good));
-  for (const char* bad : {"a\nb", "\x1b[0m", "\x7f", "\xc2\x85", "\xff", "\xc0\x80", "\xed\xa0\x80", "\xf5\x80\x80\x80", "\xe6\xbc"}) {
+  for (const char* bad : {"a\nb", "\x1b[0m", "\x7f", "\xc2\x85", "\xff", "\xc0\x80", "\xed\xa0\x80",
+                          "\xf5\x80\x80\x80", "\xe6\xbc"}) {
     CAPTURE(bad);
     CHECK_FALSE(is_printable(bad));
   }

@@ -54,7 +54,8 @@ TEST_CASE("a key pair is made once, kept private, and found again") {
   REQUIRE(again);
   CHECK(again->public_key == made->public_key);
   CHECK(again->secret_key == made->secret_key);
-  CHECK(std::distance(std::filesystem::directory_iterator(scratch.path("deep/state")), {}) == 1);  // no temporary file left
+  CHECK(std::distance(std::filesystem::directory_iterator(scratch.path("deep/state")), {}) ==
+        1);  // no temporary file left
 }
 
 TEST_CASE("a key file that others may read is refused, with the command that mends it") {
@@ -89,7 +90,8 @@ TEST_CASE("a key file cut at any byte, or with a wrong one, is refused") {
 }
 
 TEST_CASE("a place that cannot be written is named") {
-  CHECK(load_or_make_key_pair("/proc/nowhere/hub.key").error().message().find("/proc/nowhere") != std::string::npos);
+  CHECK(load_or_make_key_pair("/proc/nowhere/hub.key").error().message().find("/proc/nowhere") !=
+        std::string::npos);
   CHECK_FALSE(load_or_make_key_pair("/proc"));
 }
 
@@ -97,7 +99,8 @@ TEST_CASE("a join token goes through text and back, and a slip in copying is not
   const JoinToken token{make_key_pair().public_key, {9, 8, 7}};
   const std::string text = to_string(token);
   CHECK(text.starts_with("shoal1-"));
-  CHECK(text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == std::string::npos);
+  CHECK(text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") ==
+        std::string::npos);
   const Result<JoinToken> back = parse_join_token(text + "\n");
   REQUIRE(back);
   CHECK(back->hub_public_key == token.hub_public_key);
@@ -131,7 +134,8 @@ TEST_CASE("the hub's token file is private, stays the same, and belongs to one h
   CHECK_FALSE(load_or_make_join_token(path, make_key_pair().public_key));
   CHECK_FALSE(load_or_make_join_token(scratch.path("other"), "no key"));
   write_file(path, "shoal1-garbage");
-  CHECK(load_or_make_join_token(path, hub_key).error().message().find("delete it to get a new one") != std::string::npos);
+  CHECK(load_or_make_join_token(path, hub_key).error().message().find("delete it to get a new one") !=
+        std::string::npos);
 }
 
 }  // namespace shoal

@@ -7,7 +7,9 @@ namespace shoal {
 namespace {
 
 std::uint32_t u32(Random& random) { return static_cast<std::uint32_t>(random.next()); }
-std::uint32_t u32(Random& random, std::uint32_t count) { return static_cast<std::uint32_t>(random.below(count)); }
+std::uint32_t u32(Random& random, std::uint32_t count) {
+  return static_cast<std::uint32_t>(random.below(count));
+}
 double amount(Random& random) { return static_cast<double>(random.next() % 1000003) / 997.0; }
 
 std::string text(Random& random, std::size_t max_bytes) {
@@ -55,8 +57,14 @@ Range range(Random& random) {
 std::vector<TensorRef> tensors(Random& random) {
   std::vector<TensorRef> result(random.below(40));
   for (TensorRef& t : result) {
-    t = {static_cast<std::uint8_t>(random.next()), u32(random, 300),    text(random, kMaxNameBytes), u32(random), random.below(1 << 20),
-         random.below(1 << 20),                    random.below(2) == 1, digest(random)};
+    t = {static_cast<std::uint8_t>(random.next()),
+         u32(random, 300),
+         text(random, kMaxNameBytes),
+         u32(random),
+         random.below(1 << 20),
+         random.below(1 << 20),
+         random.below(2) == 1,
+         digest(random)};
   }
   return result;
 }
@@ -68,9 +76,15 @@ std::vector<PeerAddress> peers(Random& random) {
 std::vector<RowGroup> groups(Random& random, std::uint32_t num_groups, std::uint32_t num_rows) {
   std::vector<RowGroup> result(num_groups);
   for (std::uint32_t i = 0; i < num_groups; ++i) {
-    const std::uint32_t rows = i + 1 < num_groups ? num_rows / num_groups : num_rows - (num_groups - 1) * (num_rows / num_groups);
+    const std::uint32_t rows =
+        i + 1 < num_groups ? num_rows / num_groups : num_rows - (num_groups - 1) * (num_rows / num_groups);
     const std::uint32_t flags = rows == 0 ? std::uint32_t{kCloses} : u32(random, 8);
-    result[i] = {SequenceId{random.next()}, StepNumber{random.next()}, u32(random, 100000), rows, u32(random, 4), flags,
+    result[i] = {SequenceId{random.next()},
+                 StepNumber{random.next()},
+                 u32(random, 100000),
+                 rows,
+                 u32(random, 4),
+                 flags,
                  static_cast<TokenId>(random.below(1000)) - 1};
   }
   return result;
@@ -80,18 +94,28 @@ std::vector<SequenceOpen> opens(Random& random) {
   for (SequenceOpen& open : result) {
     open.sequence = SequenceId{random.next()};
     open.depth = u32(random, 1000);
-    open.params = {.temperature = random.uniform(), .top_k = u32(random, 100), .top_p = random.uniform(), .min_p = random.uniform(),
-                   .repeat_penalty = 1 + random.uniform(), .repeat_last_n = u32(random), .presence_penalty = random.normal(),
-                   .frequency_penalty = random.normal(), .seed = random.next(), .top_logprobs = u32(random, kMaxTopLogprobs + 1),
-                   .answer_begin = u32(random, 4000), .logit_bias = {}};
+    open.params = {.temperature = random.uniform(),
+                   .top_k = u32(random, 100),
+                   .top_p = random.uniform(),
+                   .min_p = random.uniform(),
+                   .repeat_penalty = 1 + random.uniform(),
+                   .repeat_last_n = u32(random),
+                   .presence_penalty = random.normal(),
+                   .frequency_penalty = random.normal(),
+                   .seed = random.next(),
+                   .top_logprobs = u32(random, kMaxTopLogprobs + 1),
+                   .answer_begin = u32(random, 4000),
+                   .logit_bias = {}};
     open.params.logit_bias.resize(random.below(kMaxLogitBias + 1));
-    for (LogitBias& bias : open.params.logit_bias) bias = {static_cast<TokenId>(random.below(50000)), random.normal()};
+    for (LogitBias& bias : open.params.logit_bias)
+      bias = {static_cast<TokenId>(random.below(50000)), random.normal()};
   }
   return result;
 }
 std::vector<Candidate> candidates(Random& random, std::uint32_t size) {
   std::vector<Candidate> result(size);
-  for (Candidate& c : result) c = {static_cast<TokenId>(random.below(50000)), random.normal(), random.normal(), random.normal()};
+  for (Candidate& c : result)
+    c = {static_cast<TokenId>(random.below(50000)), random.normal(), random.normal(), random.normal()};
   return result;
 }
 CandidateRow candidate_row(Random& random, std::uint32_t num_blocks, std::uint32_t num_best) {
@@ -129,8 +153,17 @@ Hello hello(Random& random) {
   return m;
 }
 Beat beat(Random& random) {
-  return {Epoch{random.next()}, random.next(), random.next(), random.next(), random.next(), random.next(),
-          numbers(random, kMaxKvKinds), u32(random), amount(random), u32(random), amount(random)};
+  return {Epoch{random.next()},
+          random.next(),
+          random.next(),
+          random.next(),
+          random.next(),
+          random.next(),
+          numbers(random, kMaxKvKinds),
+          u32(random),
+          amount(random),
+          u32(random),
+          amount(random)};
 }
 PlanMessage plan(Random& random) {
   PlanMessage m;
@@ -139,7 +172,8 @@ PlanMessage plan(Random& random) {
   m.model = digest(random);
   m.config = bytes(random, random.below(3000));
   m.stages.resize(random.below(9));
-  for (StageAssignment& stage : m.stages) stage = {DeviceId{u32(random, kMaxDevices)}, range(random), range(random)};
+  for (StageAssignment& stage : m.stages)
+    stage = {DeviceId{u32(random, kMaxDevices)}, range(random), range(random)};
   m.peers = peers(random);
   m.tensors = tensors(random);
   m.max_context = u32(random, 100000);
@@ -151,12 +185,14 @@ PlanMessage plan(Random& random) {
 }
 ProfileReport profile(Random& random) {
   ProfileReport m{digest(random), std::vector<LayerProfile>(random.below(9)), amount(random)};
-  for (LayerProfile& unit : m.units) unit = {u32(random, kMaxUnits), amount(random), amount(random), amount(random)};
+  for (LayerProfile& unit : m.units)
+    unit = {u32(random, kMaxUnits), amount(random), amount(random), amount(random)};
   return m;
 }
 LinkReport links(Random& random) {
   LinkReport m{std::vector<LinkMeasurement>(random.below(9))};
-  for (LinkMeasurement& link : m.links) link = {DeviceId{u32(random, kMaxDevices)}, amount(random), amount(random)};
+  for (LinkMeasurement& link : m.links)
+    link = {DeviceId{u32(random, kMaxDevices)}, amount(random), amount(random)};
   return m;
 }
 ShardData shard_data(Random& random) {
@@ -174,7 +210,8 @@ ShardData shard_data(Random& random) {
 
 }  // namespace
 
-StepFrame random_step(Random& random, std::uint32_t num_groups, std::uint32_t num_rows, std::size_t row_bytes) {
+StepFrame random_step(Random& random, std::uint32_t num_groups, std::uint32_t num_rows,
+                      std::size_t row_bytes) {
   StepFrame m;
   m.epoch = Epoch{random.next()};
   m.pipeline = PipelineId{u32(random)};
@@ -188,7 +225,8 @@ StepFrame random_step(Random& random, std::uint32_t num_groups, std::uint32_t nu
   return m;
 }
 
-CandidatesFrame random_candidates(Random& random, std::uint32_t num_rows, std::uint32_t num_blocks, std::uint32_t num_best) {
+CandidatesFrame random_candidates(Random& random, std::uint32_t num_rows, std::uint32_t num_blocks,
+                                  std::uint32_t num_best) {
   CandidatesFrame m;
   m.epoch = Epoch{random.next()};
   m.pipeline = PipelineId{u32(random)};
@@ -203,26 +241,47 @@ Message random_message(std::size_t kind, Random& random) {
   const DeviceId device{u32(random, kMaxDevices)};
   const auto port = [&] { return static_cast<std::uint16_t>(1 + random.below(65535)); };
   switch (kind) {
-    case 0: return JoinRequest{kProtocolVersion, key(random), text(random, kMaxNameBytes)};
-    case 1: return JoinReply{random.below(2) == 1, text(random, kMaxReasonBytes), device, port(), port(), port()};
-    case 2: return hello(random);
-    case 3: return beat(random);
+    case 0:
+      return JoinRequest{kProtocolVersion, key(random), text(random, kMaxNameBytes)};
+    case 1:
+      return JoinReply{random.below(2) == 1, text(random, kMaxReasonBytes), device, port(), port(), port()};
+    case 2:
+      return hello(random);
+    case 3:
+      return beat(random);
     case 4:
-      return StageStatus{epoch, static_cast<StageState>(random.below(3)), random.next(), random.next(), random.next(), random.next(),
+      return StageStatus{epoch,         static_cast<StageState>(random.below(3)),
+                         random.next(), random.next(),
+                         random.next(), random.next(),
                          random.next(), text(random, kMaxReasonBytes)};
-    case 5: return profile(random);
-    case 6: return links(random);
+    case 5:
+      return profile(random);
+    case 6:
+      return links(random);
     case 7:
-      return StepRefused{epoch, u32(random, kMaxStages), SequenceId{random.next()}, StepNumber{random.next()},
-                         StepNumber{random.next()}, static_cast<RefusalReason>(random.below(5)), text(random, kMaxReasonBytes)};
-    case 8: return PeerUnreachable{epoch, device};
-    case 9: return Welcome{device, epoch};
-    case 10: return Refused{text(random, kMaxReasonBytes)};
-    case 11: return ProfileRequest{digest(random), bytes(random, random.below(3000)), tensors(random)};
-    case 12: return ProbeLinks{peers(random)};
-    case 13: return plan(random);
-    case 14: return Activate{epoch};
-    case 15: return Goodbye{text(random, kMaxReasonBytes)};
+      return StepRefused{epoch,
+                         u32(random, kMaxStages),
+                         SequenceId{random.next()},
+                         StepNumber{random.next()},
+                         StepNumber{random.next()},
+                         static_cast<RefusalReason>(random.below(5)),
+                         text(random, kMaxReasonBytes)};
+    case 8:
+      return PeerUnreachable{epoch, device};
+    case 9:
+      return Welcome{device, epoch};
+    case 10:
+      return Refused{text(random, kMaxReasonBytes)};
+    case 11:
+      return ProfileRequest{digest(random), bytes(random, random.below(3000)), tensors(random)};
+    case 12:
+      return ProbeLinks{peers(random)};
+    case 13:
+      return plan(random);
+    case 14:
+      return Activate{epoch};
+    case 15:
+      return Goodbye{text(random, kMaxReasonBytes)};
     case 16: {
       const std::uint32_t num_groups = 1 + u32(random, kMaxGroupsPerStep);
       const std::size_t row_bytes = random.below(3) == 0 ? 0 : 4 * (1 + random.below(700));
@@ -230,11 +289,16 @@ Message random_message(std::size_t kind, Random& random) {
       step.opens = opens(random);
       return step;
     }
-    case 17: return random_candidates(random, 1 + u32(random, 40), u32(random, 60), 50);
-    case 18: return Ping{random.next(), u32(random, kMaxPingBytes), device, payload(random, random.below(600000))};
-    case 19: return Pong{random.next(), payload(random, random.below(600000))};
-    case 20: return ShardRequest{digest(random), u32(random, 1000), 1 + u32(random, 1000)};
-    default: return shard_data(random);
+    case 17:
+      return random_candidates(random, 1 + u32(random, 40), u32(random, 60), 50);
+    case 18:
+      return Ping{random.next(), u32(random, kMaxPingBytes), device, payload(random, random.below(600000))};
+    case 19:
+      return Pong{random.next(), payload(random, random.below(600000))};
+    case 20:
+      return ShardRequest{digest(random), u32(random, 1000), 1 + u32(random, 1000)};
+    default:
+      return shard_data(random);
   }
 }
 

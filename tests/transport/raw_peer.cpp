@@ -15,9 +15,12 @@ struct RawPeer::State {
   bool up = false;
 };
 
-RawPeer::RawPeer(const std::string& endpoint, const Mechanism& mechanism) : state_(std::make_unique<State>()) {
+RawPeer::RawPeer(const std::string& endpoint, const Mechanism& mechanism)
+    : state_(std::make_unique<State>()) {
   void* socket = state_->socket;
-  const auto set = [&](int option, const auto& value) { SHOAL_CHECK(zmq_setsockopt(socket, option, value.data(), value.size()) == 0); };
+  const auto set = [&](int option, const auto& value) {
+    SHOAL_CHECK(zmq_setsockopt(socket, option, value.data(), value.size()) == 0);
+  };
   const int no = 0;
   zmq_setsockopt(socket, ZMQ_LINGER, &no, sizeof no);
   if (const auto* curve = std::get_if<Curve>(&mechanism)) {
@@ -28,7 +31,8 @@ RawPeer::RawPeer(const std::string& endpoint, const Mechanism& mechanism) : stat
     set(ZMQ_PLAIN_USERNAME, std::string("admin"));
     set(ZMQ_PLAIN_PASSWORD, std::string("admin"));
   }
-  SHOAL_CHECK(zmq_socket_monitor(socket, "inproc://monitor", ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED) == 0);
+  SHOAL_CHECK(zmq_socket_monitor(socket, "inproc://monitor",
+                                 ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED) == 0);
   SHOAL_CHECK(zmq_connect(state_->monitor, "inproc://monitor") == 0);
   SHOAL_CHECK(zmq_connect(socket, endpoint.c_str()) == 0);
 }
@@ -50,7 +54,8 @@ bool RawPeer::is_up() {
 
 void RawPeer::send(const std::vector<std::string>& frames) {
   for (std::size_t i = 0; i < frames.size(); ++i) {
-    zmq_send(state_->socket, frames[i].data(), frames[i].size(), ZMQ_DONTWAIT | (i + 1 < frames.size() ? ZMQ_SNDMORE : 0));
+    zmq_send(state_->socket, frames[i].data(), frames[i].size(),
+             ZMQ_DONTWAIT | (i + 1 < frames.size() ? ZMQ_SNDMORE : 0));
   }
 }
 

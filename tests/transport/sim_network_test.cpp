@@ -77,8 +77,10 @@ std::string transcript(Cluster& cluster) {
   std::string text;
   for (auto& [id, events] : cluster.told) {
     for (const Cluster::Told& one : events) {
-      text += std::to_string(raw(id)) + "@" + std::to_string(one.at.time_since_epoch().count()) + ":" + std::to_string(one.event.index());
-      if (const auto* received = std::get_if<Received>(&one.event)) text += "=" + std::to_string(nonce_of(*received));
+      text += std::to_string(raw(id)) + "@" + std::to_string(one.at.time_since_epoch().count()) + ":" +
+              std::to_string(one.event.index());
+      if (const auto* received = std::get_if<Received>(&one.event))
+        text += "=" + std::to_string(nonce_of(*received));
       text += " ";
     }
   }

@@ -16,7 +16,8 @@ Frames frames_of(Message&& message) {
   EncodedMessage encoded;
   REQUIRE(encoder.encode(std::move(message), encoded));
   Frames frames;
-  for (const Payload& frame : to_frames(std::move(encoded))) frames.emplace_back(frame.bytes().begin(), frame.bytes().end());
+  for (const Payload& frame : to_frames(std::move(encoded)))
+    frames.emplace_back(frame.bytes().begin(), frame.bytes().end());
   return frames;
 }
 
@@ -87,9 +88,15 @@ TEST_CASE("truncated, lengthened, missing, repeated and swapped frames are never
         frame.resize(random.below(frame.size()));
         break;
       }
-      case 1: pick(frames, random).push_back(std::byte{0}); break;
-      case 2: frames.erase(frames.begin() + static_cast<std::ptrdiff_t>(random.below(frames.size()))); break;
-      case 3: frames.push_back(frames[random.below(frames.size())]); break;
+      case 1:
+        pick(frames, random).push_back(std::byte{0});
+        break;
+      case 2:
+        frames.erase(frames.begin() + static_cast<std::ptrdiff_t>(random.below(frames.size())));
+        break;
+      case 3:
+        frames.push_back(frames[random.below(frames.size())]);
+        break;
       default:
         if (frames.size() < 2 || frames[0] == frames[1]) continue;
         std::swap(frames[0], frames[1]);
@@ -108,10 +115,13 @@ TEST_CASE("behind a good checksum, damaged headers never crash and what is accep
   for (int i = 0; i < kTries; ++i) {
     Sample& sample = good[random.below(good.size())];
     std::vector<std::byte>& header = sample.frames[sample.frames.size() > 1 && random.below(4) == 0 ? 1 : 0];
-    const std::vector<std::byte> before(header.begin(), header.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(header.size(), 4096)));
+    const std::vector<std::byte> before(
+        header.begin(),
+        header.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(header.size(), 4096)));
     for (std::uint64_t n = 1 + random.below(4); n > 0 && header.size() > 8; --n) {
       const std::size_t at = 4 + random.below(std::min<std::size_t>(header.size(), 4096) - 4);
-      header[at] = random.below(2) ? static_cast<std::byte>(random.next()) : header[at] ^ static_cast<std::byte>(1 << random.below(8));
+      header[at] = random.below(2) ? static_cast<std::byte>(random.next())
+                                   : header[at] ^ static_cast<std::byte>(1 << random.below(8));
     }
     seal_again(header);
     Result<Message> message = decode(decoder, sample.lane, sample.frames);
@@ -146,8 +156,9 @@ TEST_CASE("random bytes behind a good checksum never crash and are never a messa
 
 TEST_CASE("frames beyond their size are refused before anything else is looked at") {
   Decoder decoder;
-  for (const auto& [lane, limit] : {std::pair(Lane::Join, kMaxHeaderBytes), std::pair(Lane::Control, kMaxControlBytes),
-                                    std::pair(Lane::Data, kMaxHeaderBytes), std::pair(Lane::Bulk, kMaxHeaderBytes)}) {
+  for (const auto& [lane, limit] :
+       {std::pair(Lane::Join, kMaxHeaderBytes), std::pair(Lane::Control, kMaxControlBytes),
+        std::pair(Lane::Data, kMaxHeaderBytes), std::pair(Lane::Bulk, kMaxHeaderBytes)}) {
     const Result<Message> result = decode(decoder, lane, Frames{std::vector<std::byte>(limit + 1)});
     REQUIRE_FALSE(result);
     CHECK(result.error().message() == "header frame: too large");
@@ -164,14 +175,15 @@ TEST_CASE("a message in more payload frames than allowed, or with an empty one, 
   SUBCASE("too many") {
     const std::vector<std::byte> payload = frames.back();
     frames.pop_back();
-    for (std::size_t i = 0; i < kMaxPayloadFrames + 1; ++i) frames.emplace_back(payload.begin(), payload.begin() + 1);
+    for (std::size_t i = 0; i < kMaxPayloadFrames + 1; ++i)
+      frames.emplace_back(payload.begin(), payload.begin() + 1);
   }
   CHECK_FALSE(decode(decoder, Lane::Data, frames));
 }
 
 TEST_CASE("decoding garbage does not grow memory") {
-  // A plan whose every tensor is the same table would grow if names were copied before they are bounded; the verifier's and our own
-  // limits keep what one frame may cost near its size.
+  // A plan whose every tensor is the same table would grow if names were copied before they are bounded; the
+  // verifier's and our own limits keep what one frame may cost near its size.
   Random random(6);
   Frames frames = frames_of(random_message(13, random));
   Decoder decoder;

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include "base/crc32c.h"
 #include "tests/support/allocation_counter.h"
 #include "tests/transport/random_messages.h"
 #include "transport/limits.h"
@@ -25,6 +26,16 @@ std::string refusal(Message&& message) {
   EncodedMessage encoded;
   const Status ok = encoder.encode(std::move(message), encoded);
   return ok ? "" : ok.error().message();
+}
+
+std::string hex(Bytes bytes) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  for (std::byte byte : bytes) {
+    text += kDigits[static_cast<unsigned>(byte) >> 4];
+    text += kDigits[static_cast<unsigned>(byte) & 15];
+  }
+  return text;
 }
 
 StepFrame full_step() {
@@ -72,6 +83,51 @@ TEST_CASE("the header of a full step stays below 4 KB and is as large as WIRE_FO
   CHECK(encoded.num_bytes() == 172 + 2304);
 }
 
+TEST_CASE("the bytes of a frame are those of protocol version 1") {
+  Encoder encoder;
+  EncodedMessage encoded;
+  REQUIRE(encoder.encode(Activate{make_epoch(2, 7)}, encoded));
+  CHECK(hex(encoded.header) ==
+        "d97baa821400000053484c4300000a001200080007000c000a00000000000023010000000c000000000006000c0004000600"
+        "00000700000002000000");
+
+  CandidatesFrame answer;
+  answer.groups.push_back({SequenceId{5}, StepNumber{6}, 7, 1, 0, kWantsLastRow, -1});
+  CandidateRow row;
+  row.sequence = SequenceId{5};
+  row.step = StepNumber{6};
+  row.position = 7;
+  row.first_block = 8;
+  row.raw = {{1.0f, 2.0f}};
+  row.digests = {0x1122334455667788};
+  row.by_raw = {{9, 1.0f, 0.5f, 0}};
+  row.target_logit = -2.0f;
+  row.has_target = true;
+  answer.rows.push_back(row);
+  REQUIRE(encoder.encode(std::move(answer), encoded));
+  REQUIRE(encoded.payload.size() == 1);
+  CHECK(hex(encoded.payload[0].bytes()) ==
+        "0500000000000000"
+        "0600000000000000"
+        "07000000"
+        "08000000"  // sequence, step, position, first block
+        "01000000"
+        "00000000"
+        "01000000"  // raw, adjusted, digests
+        "01000000"
+        "00000000"
+        "00000000"  // by_raw, by_adjusted, by_noise
+        "000000c0"
+        "01000000"  // target
+        "0000803f"
+        "00000040"
+        "8877665544332211"  // the block's sum, its digest
+        "09000000"
+        "0000803f"
+        "0000003f"
+        "00000000");  // the candidate
+}
+
 TEST_CASE("a large payload is cut into frames of 256 KB and arrives whole") {
   Random random(5);
   StepFrame step = random_step(random, 4, 512, 0);
@@ -93,7 +149,8 @@ TEST_CASE("a large payload is cut into frames of 256 KB and arrives whole") {
 
 TEST_CASE("scores of a whole prefill, ten megabytes of candidates, arrive whole") {
   Random random(6), again(6);
-  CHECK(decoded(random_candidates(random, 512, 250, 400), Lane::Data) == Message(random_candidates(again, 512, 250, 400)));
+  CHECK(decoded(random_candidates(random, 512, 250, 400), Lane::Data) ==
+        Message(random_candidates(again, 512, 250, 400)));
 }
 
 TEST_CASE("payload bytes are not copied on the way through the encoder") {
@@ -116,7 +173,8 @@ TEST_CASE("after warm-up a step and its answer are encoded without allocating") 
     Message first = std::move(step);
     Message second = std::move(answer);
     const std::size_t before = num_allocations();
-    const bool ok = encoder.encode(std::move(first), encoded).has_value() && encoder.encode(std::move(second), encoded).has_value();
+    const bool ok = encoder.encode(std::move(first), encoded).has_value() &&
+                    encoder.encode(std::move(second), encoded).has_value();
     const std::size_t allocations = num_allocations() - before;
     REQUIRE(ok);
     if (round == 2) CHECK(allocations == 0);
@@ -153,7 +211,9 @@ TEST_CASE("what is out of bounds is refused before it is sent, and the field is 
     step.payload.push_back(Payload::owning(std::vector<std::byte>(4)));
     CHECK(refusal(std::move(step)) == "StepFrame: payload without a dtype (or the reverse)");
   }
-  SUBCASE("a bad key") { CHECK(refusal(JoinRequest{1, "short", "name"}) == "JoinRequest.public_key: not 40 characters of Z85"); }
+  SUBCASE("a bad key") {
+    CHECK(refusal(JoinRequest{1, "short", "name"}) == "JoinRequest.public_key: not 40 characters of Z85");
+  }
   SUBCASE("control characters in a name") {
     Random random(1);
     JoinRequest request = std::get<JoinRequest>(random_message(0, random));
@@ -181,13 +241,16 @@ TEST_CASE("a plan for the largest models we know fits its frame") {
 }
 
 TEST_CASE("reasons are made fit to travel, not refused") {
-  Message got = decoded(Refused{std::string("line one\nline two \xff ") + std::string(3000, 'x')}, Lane::Control);
+  Message got =
+      decoded(Refused{std::string("line one\nline two \xff ") + std::string(3000, 'x')}, Lane::Control);
   const std::string& reason = std::get<Refused>(got).reason;
   CHECK(reason.starts_with("line one?line two ? xxx"));
   CHECK(reason.size() == kMaxReasonBytes);
 }
 
-TEST_CASE("greetings of another protocol version are decoded, everything else of it is refused with both versions named") {
+TEST_CASE(
+    "greetings of another protocol version are decoded, everything else of it is refused with both versions "
+    "named") {
   Random random(4);
   Hello hello = std::get<Hello>(random_message(2, random));
   hello.protocol_version = 7;
@@ -198,6 +261,21 @@ TEST_CASE("greetings of another protocol version are decoded, everything else of
   request.protocol_version = 0;  // FlatBuffers leaves defaults out
   got = decoded(std::move(request), Lane::Join);
   CHECK(std::get<JoinRequest>(got).protocol_version == 0);
+
+  Encoder encoder;
+  Decoder decoder;
+  EncodedMessage encoded;
+  REQUIRE(encoder.encode(Activate{make_epoch(2, 7)}, encoded));
+  std::vector<std::byte> bytes(encoded.header.begin(), encoded.header.end());
+  bytes[32] = std::byte{9};  // the version, by the golden bytes above
+  store(bytes.data(), crc32c(Bytes(bytes).subspan(4)));
+  std::vector<Payload> frames;
+  frames.push_back(Payload::owning(std::move(bytes)));
+  const Result<Message> refused = decoder.decode(Lane::Control, frames);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code() == ErrorCode::Unsupported);
+  CHECK(refused.error().message() ==
+        "the frame speaks protocol version 9, this process speaks 1: run the same release on every device");
 }
 
 TEST_CASE("a message is decoded on its own lane alone") {

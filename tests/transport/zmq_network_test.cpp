@@ -28,7 +28,10 @@ struct Pair {
     REQUIRE(worker.network->connect(kHub, Lane::Control, hub.endpoint(Lane::Control), hub.keys.public_key));
     REQUIRE(worker.network->connect(kHub, Lane::Data, hub.endpoint(Lane::Data), hub.keys.public_key));
     REQUIRE(hub.network->connect(kOne, Lane::Data, worker.endpoint(Lane::Data), worker.keys.public_key));
-    REQUIRE(run([&] { return worker.is_up(kHub, Lane::Control) && worker.is_up(kHub, Lane::Data) && hub.is_up(kOne, Lane::Data); }));
+    REQUIRE(run([&] {
+      return worker.is_up(kHub, Lane::Control) && worker.is_up(kHub, Lane::Data) &&
+             hub.is_up(kOne, Lane::Data);
+    }));
     REQUIRE(worker.network->send(kHub, Lane::Control, hello_of(worker)));
     REQUIRE(run([&] { return hub.is_up(kOne, Lane::Control); }));
   }
@@ -50,13 +53,15 @@ TEST_CASE("a worker with the token registers its own key and then reaches every 
 
   REQUIRE(worker.network->connect(kHub, Lane::Join, hub.endpoint(Lane::Join), token.hub_public_key));
   REQUIRE(run_until({&hub, &worker}, [&] { return worker.is_up(kHub, Lane::Join); }));
-  REQUIRE(worker.network->send(kHub, Lane::Join, JoinRequest{kProtocolVersion, worker.keys.public_key, "cabinet"}));
+  REQUIRE(worker.network->send(kHub, Lane::Join,
+                               JoinRequest{kProtocolVersion, worker.keys.public_key, "cabinet"}));
   REQUIRE(run_until({&hub, &worker}, [&] { return hub.count<JoinReceived>() == 1; }));
   const JoinReceived joined = *hub.all<JoinReceived>()[0];
   CHECK(joined.request.name == "cabinet");
   REQUIRE(hub.network->admit(kOne, joined.request.public_key));
-  REQUIRE(hub.network->reply_join(joined.ticket, {true, "", kOne, hub.network->port(Lane::Control), hub.network->port(Lane::Data),
-                                                  hub.network->port(Lane::Bulk)}));
+  REQUIRE(
+      hub.network->reply_join(joined.ticket, {true, "", kOne, hub.network->port(Lane::Control),
+                                              hub.network->port(Lane::Data), hub.network->port(Lane::Bulk)}));
   CHECK_FALSE(hub.network->reply_join(joined.ticket, {}));
   REQUIRE(run_until({&hub, &worker}, [&] { return worker.received<JoinReply>().size() == 1; }));
   CHECK(worker.received<JoinReply>()[0]->device == kOne);
@@ -73,9 +78,11 @@ TEST_CASE("a worker with the token registers its own key and then reaches every 
 
 TEST_CASE("every message crosses a real network unchanged") {
   Pair pair;
-  REQUIRE(pair.worker.network->connect(kHub, Lane::Bulk, pair.hub.endpoint(Lane::Bulk), pair.hub.keys.public_key));
+  REQUIRE(pair.worker.network->connect(kHub, Lane::Bulk, pair.hub.endpoint(Lane::Bulk),
+                                       pair.hub.keys.public_key));
   REQUIRE(pair.run([&] { return pair.worker.is_up(kHub, Lane::Bulk); }));
-  REQUIRE(pair.worker.network->send(kHub, Lane::Bulk, ShardRequest{{}, 0, 1}));  // the hub learns the way back
+  REQUIRE(
+      pair.worker.network->send(kHub, Lane::Bulk, ShardRequest{{}, 0, 1}));  // the hub learns the way back
   REQUIRE(pair.run([&] { return pair.hub.is_up(kOne, Lane::Bulk); }));
   for (std::size_t kind = 2; kind < kNumMessageKinds; ++kind) {
     CAPTURE(kind);
@@ -93,7 +100,8 @@ TEST_CASE("every message crosses a real network unchanged") {
   }
 }
 
-TEST_CASE("the hub's control messages reach the worker, and a Pong goes back on the connection its Ping came on") {
+TEST_CASE(
+    "the hub's control messages reach the worker, and a Pong goes back on the connection its Ping came on") {
   Pair pair;
   REQUIRE(pair.hub.network->send(kOne, Lane::Control, Welcome{kOne, Epoch{3}}));
   REQUIRE(pair.run([&] { return pair.worker.received<Welcome>().size() == 1; }));
@@ -104,12 +112,13 @@ TEST_CASE("the hub's control messages reach the worker, and a Pong goes back on 
   REQUIRE(two.network->admit(kOne, pair.worker.keys.public_key));
   REQUIRE(pair.worker.network->connect(kTwo, Lane::Data, two.endpoint(Lane::Data), two.keys.public_key));
   REQUIRE(run_until({&pair.worker, &two}, [&] { return pair.worker.is_up(kTwo, Lane::Data); }));
-  REQUIRE(pair.worker.network->send(kTwo, Lane::Data, Ping{.nonce = 9, .echo_bytes = 0, .from = kOne, .payload = {}}));
+  REQUIRE(pair.worker.network->send(kTwo, Lane::Data,
+                                    Ping{.nonce = 9, .echo_bytes = 0, .from = kOne, .payload = {}}));
   REQUIRE(run_until({&pair.worker, &two}, [&] { return two.received<Ping>().size() == 1; }));
   CHECK_FALSE(two.network->send(kOne, Lane::Data, StepFrame(std::get<StepFrame>([] {
-    Random random(1);
-    return Message(random_step(random, 1, 1, 0));
-  }()))));
+                                  Random random(1);
+                                  return Message(random_step(random, 1, 1, 0));
+                                }()))));
   REQUIRE(two.network->send(kOne, Lane::Data, Pong{.nonce = 9, .payload = {}}));
   CHECK(run_until({&pair.worker, &two}, [&] { return pair.worker.received<Pong>().size() == 1; }));
 }
@@ -136,11 +145,12 @@ TEST_CASE("a slow reader fills the queue and the sender is told, without blockin
   int sent = 0;
   Status last;
   for (; sent < 20000; ++sent) {
-    last = pair.hub.network->send(kOne, Lane::Data, Ping{.nonce = 1, .echo_bytes = 0, .from = kHub, .payload = [] {
-                                    std::vector<Payload> payload;
-                                    payload.push_back(Payload::owning(std::vector<std::byte>(65536)));
-                                    return payload;
-                                  }()});
+    last = pair.hub.network->send(kOne, Lane::Data,
+                                  Ping{.nonce = 1, .echo_bytes = 0, .from = kHub, .payload = [] {
+                                         std::vector<Payload> payload;
+                                         payload.push_back(Payload::owning(std::vector<std::byte>(65536)));
+                                         return payload;
+                                       }()});
     if (!last) break;
   }
   REQUIRE_FALSE(last);
@@ -161,11 +171,13 @@ TEST_CASE("a taken port and a foreign address are named with what to do") {
   options.control_port = hub.network->port(Lane::Control);
   const auto taken = ZmqNetwork::open(options);
   REQUIRE_FALSE(taken);
-  CHECK(taken.error().message() == "control lane: listening on tcp://127.0.0.1:" + std::to_string(options.control_port) +
-                                       ": the port is taken: stop the process that listens there, or choose another port");
+  CHECK(taken.error().message() ==
+        "control lane: listening on tcp://127.0.0.1:" + std::to_string(options.control_port) +
+            ": the port is taken: stop the process that listens there, or choose another port");
   options = hub_options();
   options.host = "192.0.2.1";
-  CHECK(ZmqNetwork::open(options).error().message().find("this machine has no such address") != std::string::npos);
+  CHECK(ZmqNetwork::open(options).error().message().find("this machine has no such address") !=
+        std::string::npos);
 }
 
 TEST_CASE("IPv6 addresses in brackets work") {
@@ -180,7 +192,9 @@ TEST_CASE("IPv6 addresses in brackets work") {
   ZmqNode hub(hub_opts);
   ZmqNode worker(worker_options());
   REQUIRE(hub.network->admit(kOne, worker.keys.public_key));
-  REQUIRE(worker.network->connect(kHub, Lane::Control, "tcp://[::1]:" + std::to_string(hub.network->port(Lane::Control)), hub.keys.public_key));
+  REQUIRE(worker.network->connect(kHub, Lane::Control,
+                                  "tcp://[::1]:" + std::to_string(hub.network->port(Lane::Control)),
+                                  hub.keys.public_key));
   CHECK(run_until({&hub, &worker}, [&] { return worker.is_up(kHub, Lane::Control); }));
 }
 
@@ -190,7 +204,8 @@ TEST_CASE("a restarted hub is found again, and nothing queued for the old one re
   ZmqNode worker(worker_options());
   hub_opts.control_port = hub->network->port(Lane::Control);
   REQUIRE(hub->network->admit(kOne, worker.keys.public_key));
-  REQUIRE(worker.network->connect(kHub, Lane::Control, hub->endpoint(Lane::Control), hub_opts.keys.public_key));
+  REQUIRE(
+      worker.network->connect(kHub, Lane::Control, hub->endpoint(Lane::Control), hub_opts.keys.public_key));
   REQUIRE(run_until({hub.get(), &worker}, [&] { return worker.is_up(kHub, Lane::Control); }));
   hub.reset();
   // The worker has not noticed yet: these are accepted, and lost.

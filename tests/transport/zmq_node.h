@@ -42,8 +42,10 @@ struct ZmqNode {
   bool is_up(DeviceId device, Lane lane) const {
     bool up = false;
     for (const NetworkEvent& event : events) {
-      if (const auto* one = std::get_if<PeerUp>(&event); one && one->device == device && one->lane == lane) up = true;
-      if (const auto* one = std::get_if<PeerDown>(&event); one && one->device == device && one->lane == lane) up = false;
+      if (const auto* one = std::get_if<PeerUp>(&event); one && one->device == device && one->lane == lane)
+        up = true;
+      if (const auto* one = std::get_if<PeerDown>(&event); one && one->device == device && one->lane == lane)
+        up = false;
     }
     return up;
   }
@@ -65,7 +67,8 @@ inline bool run_until(std::vector<ZmqNode*> nodes, const std::function<bool()>& 
   return true;
 }
 inline void run_for(std::vector<ZmqNode*> nodes, std::chrono::milliseconds time) {
-  run_until(std::move(nodes), [] { return false; }, time);
+  run_until(
+      std::move(nodes), [] { return false; }, time);
 }
 
 inline ZmqOptions hub_options() {

@@ -18,7 +18,8 @@ struct HubAndKey {
   // Whether a peer with these keys gets through to this lane within a moment.
   bool lets_in(Lane lane, const KeyPair& keys, const std::string& server_key) {
     RawPeer peer(hub.endpoint(lane), RawPeer::Curve{keys, server_key});
-    return run_until({&hub}, [&] { return peer.is_up(); }, milliseconds(300));
+    return run_until(
+        {&hub}, [&] { return peer.is_up(); }, milliseconds(300));
   }
 };
 
@@ -31,10 +32,11 @@ TEST_CASE("each lane lets in the keys that belong there and no others") {
     CAPTURE(name_of(lane));
     CHECK(t.lets_in(lane, t.known, t.hub.keys.public_key));
     CHECK_FALSE(t.lets_in(lane, unknown, t.hub.keys.public_key));
-    CHECK_FALSE(t.lets_in(lane, *t.options.join_keys, t.hub.keys.public_key));  // the token is for joining alone
+    CHECK_FALSE(
+        t.lets_in(lane, *t.options.join_keys, t.hub.keys.public_key));  // the token is for joining alone
   }
   CHECK(t.lets_in(Lane::Join, *t.options.join_keys, t.hub.keys.public_key));
-  CHECK_FALSE(t.lets_in(Lane::Join, t.known, t.hub.keys.public_key));           // the right key in the wrong role
+  CHECK_FALSE(t.lets_in(Lane::Join, t.known, t.hub.keys.public_key));  // the right key in the wrong role
   CHECK_FALSE(t.lets_in(Lane::Join, unknown, t.hub.keys.public_key));
   CHECK(t.hub.network->refused_connections() >= 8);
 }
@@ -51,7 +53,8 @@ TEST_CASE("peers without CURVE are turned away") {
     RawPeer plain_peer(t.hub.endpoint(lane), RawPeer::Plain{});
     for (RawPeer* peer : {&null_peer, &plain_peer}) {
       peer->send({"anything"});
-      CHECK_FALSE(run_until({&t.hub}, [&] { return peer->is_up(); }, milliseconds(100)));
+      CHECK_FALSE(run_until(
+          {&t.hub}, [&] { return peer->is_up(); }, milliseconds(100)));
     }
   }
   CHECK(t.hub.events.empty());
@@ -107,7 +110,9 @@ TEST_CASE("a device admitted with another key is no longer known by the first") 
   CHECK_FALSE(t.hub.network->admit(DeviceId{2}, other.public_key));
 }
 
-TEST_CASE("garbage is counted once, then that key's frames on the lane are dropped unread until it is admitted anew") {
+TEST_CASE(
+    "garbage is counted once, then that key's frames on the lane are dropped unread until it is admitted "
+    "anew") {
   HubAndKey t;
   RawPeer peer(t.hub.endpoint(Lane::Control), RawPeer::Curve{t.known, t.hub.keys.public_key});
   REQUIRE(run_until({&t.hub}, [&] { return peer.is_up(); }));
@@ -129,7 +134,8 @@ TEST_CASE("garbage is counted once, then that key's frames on the lane are dropp
 
 TEST_CASE("a frame larger than the lane allows ends the connection before it is read") {
   HubAndKey t;
-  for (const auto& [lane, limit] : {std::pair(Lane::Control, kMaxControlBytes), std::pair(Lane::Data, kMaxPayloadChunkBytes)}) {
+  for (const auto& [lane, limit] :
+       {std::pair(Lane::Control, kMaxControlBytes), std::pair(Lane::Data, kMaxPayloadChunkBytes)}) {
     RawPeer peer(t.hub.endpoint(lane), RawPeer::Curve{t.known, t.hub.keys.public_key});
     REQUIRE(run_until({&t.hub}, [&] { return peer.is_up(); }));
     peer.send({std::string(limit + 200, 'x')});
@@ -148,7 +154,8 @@ TEST_CASE("the ZAP desk denies by default and knows a connection of an earlier a
   CHECK_FALSE(desk.identify("1.1"));
   REQUIRE(desk.admit(kOne, keys.public_key));
   CHECK_FALSE(desk.identify("1.0"));
-  for (const char* bad : {"", "1", "1.", ".1", "x.1", "1.x", "99999999999.1", "2.1", "join"}) CHECK_FALSE(desk.identify(bad));
+  for (const char* bad : {"", "1", "1.", ".1", "x.1", "1.x", "99999999999.1", "2.1", "join"})
+    CHECK_FALSE(desk.identify(bad));
   CHECK(desk.identify("1.1")->device == kOne);
 }
 

@@ -110,7 +110,8 @@ TEST_CASE("the hub knows within 100 ms that a killed worker is dead, not only si
     REQUIRE(run_until({&hub}, [&] { return hub.count<PeerDown>() == 2; }));
     for (const PeerDown* down : hub.all<PeerDown>()) CHECK(down->refused);
   }
-  MESSAGE("kill -9 to PeerDown{refused}: median " << quantile(took, 0.5) << " ms, most " << quantile(took, 1) << " ms");
+  MESSAGE("kill -9 to PeerDown{refused}: median " << quantile(took, 0.5) << " ms, most " << quantile(took, 1)
+                                                  << " ms");
   CHECK(quantile(took, 0.5) < 100);
 }
 
@@ -120,7 +121,8 @@ TEST_CASE("a decode step's frame crosses loopback with CURVE in well under a mil
   REQUIRE(two.network->admit(kOne, one.keys.public_key));
   REQUIRE(one.network->connect(kTwo, Lane::Data, two.endpoint(Lane::Data), two.keys.public_key));
   REQUIRE(two.network->connect(kOne, Lane::Data, one.endpoint(Lane::Data), one.keys.public_key));
-  REQUIRE(run_until({&one, &two}, [&] { return one.is_up(kTwo, Lane::Data) && two.is_up(kOne, Lane::Data); }));
+  REQUIRE(
+      run_until({&one, &two}, [&] { return one.is_up(kTwo, Lane::Data) && two.is_up(kOne, Lane::Data); }));
   std::atomic<bool> stop{false};
   std::thread echo([&] {  // from here on `two` is this thread's
     std::vector<NetworkEvent> events;
@@ -146,7 +148,8 @@ TEST_CASE("a decode step's frame crosses loopback with CURVE in well under a mil
   }
   stop = true;
   echo.join();
-  MESSAGE("2.3 KB StepFrame one way: median " << quantile(one_way, 0.5) << " us, p99 " << quantile(one_way, 0.99) << " us");
+  MESSAGE("2.3 KB StepFrame one way: median " << quantile(one_way, 0.5) << " us, p99 "
+                                              << quantile(one_way, 0.99) << " us");
   CHECK(quantile(one_way, 0.5) < 5000);
 }
 

@@ -1,0 +1,77 @@
+"""What the end-to-end tests share: models, seeded prompts, answers that can be compared to the last bit."""
+import os
+import random
+import subprocess
+import tempfile
+import threading
+import unittest
+
+from cluster import BIN, Cluster, Failed
+
+LONG = os.environ.get("SHOAL_LONG") == "1"
+MODELS = os.environ.get("SHOAL_MODELS", "")
+
+
+def real_model(file_name):
+    path = os.path.join(MODELS, file_name)
+    if not MODELS or not os.path.exists(path):
+        raise unittest.SkipTest(f"{file_name} is not in SHOAL_MODELS")
+    return path
+
+
+def smollm2():
+    return real_model("SmolLM2-135M-Instruct.Q4_1.gguf")
+
+
+def gemma3():
+    return real_model("gemma-3-270m-q4_k_m.gguf")
+
+
+_tiny = {}
+
+
+def tiny_model(*flags):
+    """A small random model, the same for the same flags."""
+    if flags not in _tiny:
+        path = os.path.join(tempfile.mkdtemp(prefix="shoal-tiny-"), "tiny.gguf")
+        subprocess.run([f"{BIN}/make_tiny_model", path, *flags], check=True, stdout=subprocess.DEVNULL)
+        _tiny[flags] = path
+    return _tiny[flags]
+
+
+def random_prompt(seed, size, vocab):
+    generator = random.Random(seed)
+    return [generator.randrange(10, vocab) for _ in range(size)]
+
+
+class Client(threading.Thread):
+    """One streaming client. `answer` is (token ids, logprobs) or the exception it met."""
+
+    def __init__(self, cluster, **body):
+        super().__init__(daemon=True)
+        self.cluster, self.body = cluster, body
+        self.ids, self.logprobs, self.error, self.finish = [], [], None, None
+        self.start()
+
+    def run(self):
+        try:
+            for event in self.cluster.stream("/v1/completions", logprobs=1, **self.body):
+                for choice in event.get("choices", []):
+                    self.ids += choice.get("token_ids") or []
+                    self.logprobs += (choice.get("logprobs") or {}).get("token_logprobs") or []
+                    self.finish = choice.get("finish_reason") or self.finish
+        except Exception as error:  # what the client saw, for the test to judge
+            self.error = error
+
+    @property
+    def answer(self):
+        self.join()
+        return self.error or (self.ids, self.logprobs)
+
+
+def run_clients(cluster, bodies):
+    clients = [Client(cluster, **body) for body in bodies]
+    return [client.answer for client in clients]
+
+
+__all__ = ["BIN", "Client", "Cluster", "Failed", "LONG", "gemma3", "random_prompt", "run_clients", "smollm2", "tiny_model"]

@@ -1,0 +1,77 @@
+"""A device may die; a request may not: kill -9 of real workers under streaming requests."""
+import random
+import time
+import unittest
+
+from e2e import LONG, Client, Cluster, Failed, random_prompt, run_clients, smollm2, tiny_model
+
+CONTEXTS = (64, 300, 700, 1500)
+
+
+def bodies(vocab, tokens, contexts=CONTEXTS):
+    return [{"prompt": random_prompt(i, size, vocab), "max_tokens": tokens, "temperature": 0.9, "seed": 100 + i}
+            for i, size in enumerate(contexts)]
+
+
+class FailureTest(unittest.TestCase):
+    def kill_at_random_points(self, cluster, requests, points, seed):
+        """Each of three workers in turn, at `points` moments spread over prefill and decode."""
+        start = time.time()
+        undisturbed = run_clients(cluster, requests)
+        duration = time.time() - start
+        for answer in undisturbed:
+            self.assertIsInstance(answer, tuple, answer)
+        generator = random.Random(seed)
+        for victim in range(3):
+            for point in range(points):
+                moment = duration * (point + generator.random()) / points
+                with self.subTest(victim=victim, moment=round(moment, 3)):
+                    clients = [Client(cluster, **body) for body in requests]
+                    time.sleep(moment)
+                    cluster.kill_worker(victim)
+                    self.assertEqual([client.answer for client in clients], undisturbed)
+                cluster.start_worker(victim)
+                self.wait_for_three(cluster)
+
+    def wait_for_three(self, cluster):
+        deadline = time.time() + 60
+        while time.time() < deadline:
+            view = cluster.view()
+            names = {stage["name"] for stage in (view["plan"] or {}).get("stages", [])}
+            if view["state"] == "ready" and len(names) == 3 and view["next_plan"] is None:
+                return
+            time.sleep(0.05)
+        self.fail(f"the plan did not return to three devices: {view['state']} {view['detail']}")
+
+    def test_a_killed_worker_changes_no_token_of_a_tiny_model(self):
+        with Cluster(tiny_model("--layers", "12", "--hidden", "256", "--heads", "8", "--kv-heads", "4", "--head-dim", "32"), workers=3) as cluster:
+            cluster.wait_ready()
+            self.kill_at_random_points(cluster, bodies(590, 60), points=20 if LONG else 2, seed=1)
+
+    def test_a_killed_worker_changes_no_token_of_smollm2(self):
+        with Cluster(smollm2(), workers=3) as cluster:
+            cluster.wait_ready()
+            self.kill_at_random_points(cluster, bodies(49000, 40), points=20 if LONG else 2, seed=2)
+
+    def test_when_survivors_cannot_hold_the_model_requests_end_with_a_reason_and_service_returns(self):
+        # Each device holds about half of SmolLM2: two are enough, one is not.
+        with Cluster(smollm2(), workers=2, memory=["150M", "150M"], options=["--context", "512", "--kv-positions", "1024"]) as cluster:
+            cluster.wait_ready()
+            client = Client(cluster, prompt=random_prompt(1, 64, 49000), max_tokens=400, temperature=0.9, seed=1, ignore_eos=True)
+            while len(client.ids) < 5 and client.is_alive():
+                time.sleep(0.01)
+            cluster.kill_worker(0)
+            self.assertIsInstance(client.answer, Failed)
+            self.assertIn("memory", str(client.error))
+            self.assertIsNone(client.finish)
+            with self.assertRaises(Failed) as refused:
+                cluster.complete(prompt=[1, 2, 3], max_tokens=4)
+            self.assertEqual(refused.exception.status, 503)
+            self.assertEqual(cluster.get("/health")[0], 503)
+            cluster.start_worker(0)
+            cluster.wait_ready(60)
+            self.assertEqual(len(cluster.complete(prompt=[1, 2, 3], max_tokens=4, ignore_eos=True)["choices"][0]["token_ids"]), 4)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

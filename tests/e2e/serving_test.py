@@ -1,0 +1,144 @@
+"""What clients meet: many at once, some who leave, and bad input."""
+import http.client
+import json
+import os
+import subprocess
+import tempfile
+import time
+import unittest
+
+from e2e import BIN, Cluster, Failed, random_prompt, run_clients, smollm2, tiny_model
+
+
+def resident_bytes(pid):
+    with open(f"/proc/{pid}/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class ServingTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = Cluster(tiny_model(), workers=3, options=["--context", "512"]).__enter__()
+        cls.cluster.wait_ready()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.cluster.__exit__(None, None, None)
+
+    def test_64_clients_are_served_and_none_is_mixed_up(self):
+        requests = [{"prompt": random_prompt(i, 5 + i, 590), "max_tokens": 20, "temperature": 0.9, "seed": i} for i in range(64)]
+        alone = [run_clients(self.cluster, [request])[0] for request in requests]
+        for answer in alone:
+            self.assertIsInstance(answer, tuple, answer)
+        self.assertEqual(run_clients(self.cluster, requests), alone)
+        before = [resident_bytes(p.pid) for p in self.cluster.processes.values()]
+        for _ in range(3):
+            self.assertEqual(run_clients(self.cluster, requests), alone)
+        after = [resident_bytes(p.pid) for p in self.cluster.processes.values()]
+        for name, b, a in zip(self.cluster.processes, before, after):
+            self.assertLess(a - b, 8 << 20, f"{name} grew from {b} to {a} bytes")
+
+    def test_a_client_that_leaves_frees_its_slot(self):
+        connection = self.cluster.connection()
+        connection.request("POST", "/v1/completions",
+                           json.dumps({"prompt": [1, 2, 3], "max_tokens": 500, "stream": True, "temperature": 0, "ignore_eos": True}),
+                           {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        response.readline()
+        self.wait_for_running(1)
+        response.close()
+        connection.close()
+        self.wait_for_running(0)
+
+    def wait_for_running(self, count):
+        """The view is refreshed ten times a second."""
+        deadline = time.time() + 2
+        while self.cluster.view()["requests"]["running"] != count and time.time() < deadline:
+            time.sleep(0.02)
+        self.assertEqual(self.cluster.view()["requests"]["running"], count)
+
+    def test_context_overflow_is_a_400_with_both_numbers(self):
+        with self.assertRaises(Failed) as refused:
+            self.cluster.complete(prompt=random_prompt(1, 600, 590), max_tokens=4)
+        self.assertEqual(refused.exception.status, 400)
+        self.assertIn("600", refused.exception.error["message"])
+        self.assertIn("512", refused.exception.error["message"])
+
+    def test_bad_requests_are_error_objects(self):
+        for body in ("{", "[]", '{"prompt": 3.5}', '{"prompt": "x", "temperature": "hot"}', '{"prompt": "x", "max_tokens": -1}',
+                     '{"prompt": "x", "top_p": 7}', '{"prompt": [1, 2, 99999999]}', '{"prompt": "x", "logprobs": 401}'):
+            with self.subTest(body=body), self.assertRaises(Failed) as refused:
+                self.cluster.post("/v1/completions", body)
+            self.assertEqual(refused.exception.status, 400)
+            self.assertTrue(refused.exception.error["message"])
+
+    def test_unknown_paths_are_json_404s(self):
+        status, body = self.cluster.get("/v2/nothing")
+        self.assertEqual(status, 404)
+        self.assertIn("error", body)
+
+    def test_a_wrong_token_is_refused_with_words_and_a_status(self):
+        other = Cluster(tiny_model(), workers=0, min_stages=1)
+        other.start_coordinator()
+        try:
+            finished = subprocess.run([f"{BIN}/shoal-worker", "--hub", f"127.0.0.1:{self.cluster.join_port}", "--token", other.token,
+                                       "--state", f"{other.state}/w"], capture_output=True, timeout=60)
+        finally:
+            other.__exit__(None, None, None)
+        self.assertEqual(finished.returncode, 1)
+        self.assertIn(b"token", finished.stderr)
+
+
+class StartTest(unittest.TestCase):
+    def test_a_cluster_started_again_sends_no_weight_byte(self):
+        with tempfile.TemporaryDirectory(prefix="shoal-restart-") as state:
+            received = []
+            for _ in range(2):
+                with Cluster(tiny_model(), workers=3, state=state) as cluster:
+                    cluster.wait_ready()
+                    received.append(sum(device["loading"]["bytes_received"] for device in cluster.view()["devices"]))
+        self.assertGreater(received[0], 0)
+        self.assertEqual(received[1], 0)
+
+    def run_coordinator(self, *arguments):
+        return subprocess.run([f"{BIN}/shoal", "coordinator", "--state", "/tmp/shoal-start-test", *arguments], capture_output=True, timeout=60)
+
+    def test_bad_model_files_are_named_and_the_status_is_not_zero(self):
+        missing = self.run_coordinator("--model", "/nowhere/model.gguf")
+        self.assertNotEqual(missing.returncode, 0)
+        self.assertIn(b"/nowhere/model.gguf", missing.stderr)
+        with open(tiny_model(), "rb") as file:
+            whole = file.read()
+        for name, data in (("wrong magic", b"GGML" + whole[4:]), ("cut", whole[: len(whole) // 2]), ("empty", b"")):
+            with self.subTest(name):
+                path = "/tmp/shoal-bad-model.gguf"
+                with open(path, "wb") as file:
+                    file.write(data)
+                bad = self.run_coordinator("--model", path)
+                self.assertEqual(bad.returncode, 1)
+                self.assertIn(path.encode(), bad.stderr)
+
+    def test_a_taken_port_is_a_clear_error(self):
+        with Cluster(tiny_model(), workers=0, min_stages=1) as cluster:
+            taken = self.run_coordinator("--model", tiny_model(), "--port", str(cluster.http_port), "--cluster-port", "0")
+        self.assertEqual(taken.returncode, 1)
+        self.assertIn(str(cluster.http_port).encode(), taken.stderr)
+
+
+class MemoryTest(unittest.TestCase):
+    def test_a_worker_stays_within_what_the_plan_states(self):
+        with Cluster(smollm2(), workers=3) as cluster:
+            cluster.wait_ready()
+            requests = [{"prompt": random_prompt(i, 900, 49000), "max_tokens": 30, "temperature": 0.9, "seed": i} for i in range(8)]
+            for answer in run_clients(cluster, requests):
+                self.assertIsInstance(answer, tuple, answer)
+            time.sleep(0.3)
+            for device in cluster.view()["devices"]:
+                memory = device["memory"]
+                resident = resident_bytes(device["pid"])
+                print(f"{device['name']}: resident {resident / 2**20:.1f} MiB, planned {memory['planned_bytes'] / 2**20:.1f} MiB")
+                self.assertLessEqual(resident, memory["planned_bytes"] + 40_000_000, device)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
