@@ -39,6 +39,16 @@ Result<Block> Block::open(const ModelConfig& config, std::uint32_t layer,
   return block;
 }
 
+namespace {
+
+void multiply_with_outliers(const Compute& compute, const QuantisedRows& x, std::span<const Product> products,
+                    const Workspace& w) {
+  multiply(compute, x, products);
+  add_second_terms(compute, x, SecondTerm::OfOutlierRows, products, w.second_term);
+}
+
+}  // namespace
+
 void Block::forward(const Compute& compute, const Step& step, const KvCache& kv, Workspace& w) const {
   const QuantisedRows for_attention = normalise_hidden(compute, step, weights_.attn_norm, w);
   attend(compute, step, for_attention, kv, w);
@@ -57,9 +67,10 @@ QuantisedRows Block::normalise_hidden(const Compute& compute, const Step& step, 
 
 void Block::attend(const Compute& compute, const Step& step, const QuantisedRows& x, const KvCache& kv,
                    Workspace& w) const {
-  multiply(compute, x,
-           std::array{Product{weights_.q, w.q}, Product{weights_.k, w.k}, Product{weights_.v, w.v}});
-  multiply_second_terms(compute, x, w);
+  const std::array products{Product{weights_.q, w.q}, Product{weights_.k, w.k}, Product{weights_.v, w.v}};
+  multiply(compute, x, products);
+  add_second_terms(compute, x, SecondTerm::OfOutlierRows, std::span(products).first(1), w.second_term);
+  add_second_terms(compute, x, SecondTerm::OfAllRows, std::span(products).subspan(1), w.second_term);
   for (std::size_t g = 0; g < step.slots.size(); ++g) {
     const std::size_t table = g * kv.table_entries();
     if (step.slots[g] != KvCache::kNoSlot)
@@ -69,18 +80,7 @@ void Block::attend(const Compute& compute, const Step& step, const QuantisedRows
   attend_rows(compute, step, kv, w);
   const QuantisedRows attended =
       quantise(compute, w.attended, step.rows.size(), weights_.attn_output.cols, w.quantised);
-  multiply(compute, attended, std::array{Product{weights_.attn_output, w.branch}});
-}
-
-// What the cache keeps is read by every later token: its keys and values take the rows' second term too.
-void Block::multiply_second_terms(const Compute& compute, const QuantisedRows& x, Workspace& w) const {
-  std::array<Product, 2> products{Product{weights_.k, w.k_second}, Product{weights_.v, w.v_second}};
-  const bool for_k = has_second_term(weights_.k);
-  const bool for_v = has_second_term(weights_.v);
-  if (!for_k && !for_v) return;
-  const QuantisedRows residual = quantised_rows_in(w.quantised_residual, x.num_rows, x.cols, w.residual);
-  second_term(compute, x, residual);
-  multiply(compute, residual, std::span(products).subspan(for_k ? 0 : 1, for_k && for_v ? 2 : 1));
+  multiply_with_outliers(compute, attended, std::array{Product{weights_.attn_output, w.branch}}, w);
 }
 
 void Block::place_rows(const Compute& compute, const Step& step, const KvCache& kv,
@@ -96,8 +96,6 @@ void Block::place_row(const KernelTable& kernels, const Step& step, std::size_t 
   float* q = w.q + row * weights_.q.rows;
   float* k = w.k + row * weights_.k.rows;
   float* v = w.v + row * weights_.v.rows;
-  if (has_second_term(weights_.k)) kernels.add(k, w.k_second + row * weights_.k.rows, weights_.k.rows);
-  if (has_second_term(weights_.v)) kernels.add(v, w.v_second + row * weights_.v.rows, weights_.v.rows);
   if (config_.qkv_bias) {
     kernels.add(q, weights_.q_bias.data(), weights_.q.rows);
     kernels.add(k, weights_.k_bias.data(), weights_.k.rows);
@@ -146,7 +144,7 @@ void Block::attend_rows(const Compute& compute, const Step& step, const KvCache&
 
 void Block::feed_forward(const Compute& compute, const Step& step, const QuantisedRows& x,
                          Workspace& w) const {
-  multiply(compute, x, std::array{Product{weights_.gate, w.gate}, Product{weights_.up, w.up}});
+  multiply_with_outliers(compute, x, std::array{Product{weights_.gate, w.gate}, Product{weights_.up, w.up}}, w);
   const std::size_t inner = config_.intermediate_size;
   const auto gated =
       config_.activation == Activation::Silu ? compute.kernels.silu_mul : compute.kernels.gelu_mul;
@@ -156,7 +154,7 @@ void Block::feed_forward(const Compute& compute, const Step& step, const Quantis
     gated(w.gate + at, w.up + at, w.gate + at, (end - begin) * inner);
     compute.kernels.quantise_rows(w.gate + at, end - begin, rows_of(activated, begin, end));
   });
-  multiply(compute, activated, std::array{Product{weights_.down, w.branch}});
+  multiply_with_outliers(compute, activated, std::array{Product{weights_.down, w.branch}}, w);
 }
 
 void Block::add_branch(const Compute& compute, const Step& step, std::span<const float> post_norm,

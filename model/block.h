@@ -46,7 +46,6 @@ class Block {
                                  Workspace& w) const;
   void attend(const Compute& compute, const Step& step, const QuantisedRows& x, const KvCache& kv,
               Workspace& w) const;
-  void multiply_second_terms(const Compute& compute, const QuantisedRows& x, Workspace& w) const;
   void place_rows(const Compute& compute, const Step& step, const KvCache& kv, const Workspace& w) const;
   void place_row(const KernelTable& kernels, const Step& step, std::size_t row, const KvCache& kv,
                  const Workspace& w) const;

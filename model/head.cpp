@@ -4,6 +4,7 @@
 #include <array>
 
 #include "model/sampler.h"
+#include "model/second_term.h"
 #include "model/unit_reader.h"
 
 namespace shoal {
@@ -47,7 +48,14 @@ void Head::make_logits(const Compute& compute, std::size_t num_rows, Workspace& 
       quantised_rows_in(w.quantised, two_terms ? 2 * num_rows : num_rows, config_.hidden_size, w.branch);
   const QuantisedRows first = rows_of(all, 0, num_rows);
   normalise(compute, w.branch, norm_, config_.rms_norm_eps, first);
-  if (two_terms) second_term(compute, first, rows_of(all, num_rows, 2 * num_rows));
+  if (two_terms) {
+    const QuantisedRows second = rows_of(all, num_rows, 2 * num_rows);
+    float* residual = w.branch + num_rows * config_.hidden_size;
+    for (std::size_t row = 0; row < num_rows; ++row) {
+      subtract_quantised(first, row, residual + row * config_.hidden_size);
+    }
+    compute.kernels.quantise_rows(residual, num_rows, second);
+  }
   multiply(compute, all, std::array{Product{slice_, w.logits}});
   if (!two_terms) return;
   const std::size_t count = num_rows * slice_.rows;

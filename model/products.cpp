@@ -7,28 +7,7 @@ namespace {
 
 constexpr std::size_t kPanelGrain = 4;  // panels that are worth handing to a thread
 
-void subtract_quantised(const QuantisedRows& x, std::size_t row, float* residual) {
-  const std::int8_t* values = x.values + row * x.num_blocks() * kActivationBlock;
-  const float* scales = x.scales + row * x.num_blocks();
-  const float* from = x.f32 + row * x.cols;
-  for (std::size_t i = 0; i < x.cols; ++i) {
-    residual[i] = from[i] - scales[i / kActivationBlock] * static_cast<float>(values[i]);
-  }
-}
-
 }  // namespace
-
-void second_term(const Compute& compute, const QuantisedRows& x, const QuantisedRows& out) {
-  float* residual = const_cast<float*>(out.f32);
-  compute.pool.parallel_for(x.num_rows, 1, [&](std::size_t begin, std::size_t end, std::size_t) {
-    for (std::size_t row = begin; row < end; ++row) subtract_quantised(x, row, residual + row * x.cols);
-    compute.kernels.quantise_rows(residual + begin * x.cols, end - begin, rows_of(out, begin, end));
-  });
-}
-
-bool has_second_term(const PanelMatrix& weights) {
-  return weights.type != WeightType::F32 && weights.type != WeightType::F16 && weights.type != WeightType::BF16;
-}
 
 QuantisedRows rows_of(const QuantisedRows& all, std::size_t begin, std::size_t end) {
   const std::size_t first_block = begin * all.num_blocks();

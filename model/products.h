@@ -25,13 +25,6 @@ QuantisedRows quantise(const Compute& compute, const float* x, std::size_t num_r
 void normalise(const Compute& compute, const float* x, std::span<const float> weight, float eps,
                const QuantisedRows& out);
 
-// What quantising left of the rows, x.f32 - scale * value (docs/ARITHMETIC.md, "Two terms"): left in `out.f32`,
-// quantised in its turn into `out`.
-void second_term(const Compute& compute, const QuantisedRows& x, const QuantisedRows& out);
-
-// Products with float weights take unquantised rows: they have no second term.
-bool has_second_term(const PanelMatrix& weights);
-
 // One product of the same rows: out [num_rows, weights.rows].
 struct Product {
   const PanelMatrix& weights;

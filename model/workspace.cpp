@@ -17,10 +17,6 @@ void lay_out_layers(Arena& arena, Workspace& w, const StageSpec& spec, const Mod
     w.k = part.take<float>(rows * kv_size);
     w.v = part.take<float>(rows * kv_size);
     w.attended = part.take<float>(rows * q_size);
-    w.k_second = part.take<float>(rows * kv_size);
-    w.v_second = part.take<float>(rows * kv_size);
-    w.residual = part.take<float>(rows * config.hidden_size);
-    w.quantised_residual = part.take<std::byte>(quantised_rows_bytes(rows, config.hidden_size));
     return part.used();
   };
   const auto feed_forward = [&](Arena& part) {
@@ -34,6 +30,14 @@ void lay_out_layers(Arena& arena, Workspace& w, const StageSpec& spec, const Mod
   Arena attention_part(shared), feed_forward_part(shared);
   attention(attention_part);
   feed_forward(feed_forward_part);
+
+  const std::size_t second_rows = std::min(kSecondTermRows, rows);
+  const std::size_t widest_input = std::max<std::size_t>({config.hidden_size, q_size, config.intermediate_size});
+  const std::size_t widest_output = std::max<std::size_t>({config.hidden_size, q_size, kv_size, config.intermediate_size});
+  w.second_term.rows = arena.take<std::uint32_t>(rows);
+  w.second_term.residual = arena.take<float>(second_rows * widest_input);
+  w.second_term.quantised = arena.take<std::byte>(quantised_rows_bytes(second_rows, widest_input));
+  w.second_term.products = arena.take<float>(second_rows * widest_output);
 
   const std::size_t angles =
       num_rope_kinds(config, layers_of(spec.units, config)) * rows * (config.rope_dim / 2);

@@ -6,6 +6,7 @@
 
 #include "base/checked_math.h"
 #include "base/ids.h"
+#include "model/second_term.h"
 #include "model/stage_backend.h"
 
 namespace shoal {
@@ -55,13 +56,10 @@ struct Workspace {
   float* k = nullptr;         // [max_rows, num_kv_heads * head_dim]
   float* v = nullptr;         // as k
   float* attended = nullptr;  // as q
-  float* k_second = nullptr;  // as k: the second term's product
-  float* v_second = nullptr;  // as v
-  float* residual = nullptr;  // [max_rows, hidden_size] of the second term
-  std::byte* quantised_residual = nullptr;
-  float* gate = nullptr;      // [max_rows, intermediate_size]; shares memory with all from q on
+  float* gate = nullptr;      // [max_rows, intermediate_size]; shares memory with q, k, v, attended
   float* up = nullptr;        // as gate
   std::byte* quantised = nullptr;  // rows of the widest input of any product
+  SecondTermScratch second_term;
   float* cos = nullptr;            // [RoPE kinds, max_rows, rope_dim/2]
   float* sin = nullptr;            // as cos
   float* attention = nullptr;      // [threads, attention_floats]

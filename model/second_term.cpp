@@ -1,0 +1,76 @@
+#include "model/second_term.h"
+
+#include <algorithm>
+#include <array>
+
+namespace shoal {
+namespace {
+
+constexpr float kOutlierFactor = 8.0f;  // greatest scale over the mean scale of the row's blocks
+
+bool has_outlier(const QuantisedRows& x, std::size_t row) {
+  const std::size_t num_blocks = x.num_blocks();
+  const float* scales = x.scales + row * num_blocks;
+  float sum = 0;
+  float greatest = 0;
+  for (std::size_t block = 0; block < num_blocks; ++block) {
+    sum += scales[block];
+    greatest = std::max(greatest, scales[block]);
+  }
+  return greatest * static_cast<float>(num_blocks) > kOutlierFactor * sum;
+}
+
+std::size_t choose_rows(const QuantisedRows& x, SecondTerm which, std::uint32_t* rows) {
+  std::size_t count = 0;
+  for (std::size_t row = 0; row < x.num_rows; ++row) {
+    if (which == SecondTerm::OfAllRows || has_outlier(x, row)) rows[count++] = static_cast<std::uint32_t>(row);
+  }
+  return count;
+}
+
+QuantisedRows quantise_residuals(const Compute& compute, const QuantisedRows& x, std::span<const std::uint32_t> rows,
+                                 const SecondTermScratch& scratch) {
+  const QuantisedRows residual = quantised_rows_in(scratch.quantised, rows.size(), x.cols, scratch.residual);
+  compute.pool.parallel_for(rows.size(), 1, [&](std::size_t begin, std::size_t end, std::size_t) {
+    for (std::size_t i = begin; i < end; ++i) subtract_quantised(x, rows[i], scratch.residual + i * x.cols);
+    compute.kernels.quantise_rows(scratch.residual + begin * x.cols, end - begin, rows_of(residual, begin, end));
+  });
+  return residual;
+}
+
+}  // namespace
+
+bool has_second_term(const PanelMatrix& weights) {
+  return weights.type != WeightType::F32 && weights.type != WeightType::F16 && weights.type != WeightType::BF16;
+}
+
+void subtract_quantised(const QuantisedRows& x, std::size_t row, float* residual) {
+  const std::int8_t* values = x.values + row * x.num_blocks() * kActivationBlock;
+  const float* scales = x.scales + row * x.num_blocks();
+  const float* from = x.f32 + row * x.cols;
+  for (std::size_t i = 0; i < x.cols; ++i) {
+    residual[i] = from[i] - scales[i / kActivationBlock] * static_cast<float>(values[i]);
+  }
+}
+
+void add_second_terms(const Compute& compute, const QuantisedRows& x, SecondTerm which, std::span<const Product> products,
+                      const SecondTermScratch& scratch) {
+  if (std::ranges::none_of(products, [](const Product& p) { return has_second_term(p.weights); })) return;
+  const std::size_t count = choose_rows(x, which, scratch.rows);
+  for (std::size_t first = 0; first < count; first += kSecondTermRows) {
+    const std::span<const std::uint32_t> rows(scratch.rows + first, std::min(kSecondTermRows, count - first));
+    const QuantisedRows residual = quantise_residuals(compute, x, rows, scratch);
+    for (const Product& product : products) {
+      if (!has_second_term(product.weights)) continue;
+      const std::size_t size = product.weights.rows;
+      multiply(compute, residual, std::array{Product{product.weights, scratch.products}});
+      compute.pool.parallel_for(rows.size(), 4, [&](std::size_t begin, std::size_t end, std::size_t) {
+        for (std::size_t i = begin; i < end; ++i) {
+          compute.kernels.add(product.out + rows[i] * size, scratch.products + i * size, size);
+        }
+      });
+    }
+  }
+}
+
+}  // namespace shoal
