@@ -21,7 +21,7 @@ Result<RequestId> ClusterDoor::submit(InferenceRequest request, InferenceSink si
   if (!request.has_seed) request.sampling.seed = draw_seed();
   const RequestId id = ++last_id_;
   if (!queue_.try_push(Submission{id, std::move(request), std::move(sink)})) {
-    return fail(ErrorCode::Unavailable, "too many requests at once: try again later");
+    return fail(ErrorCode::Unavailable, closed_ ? "the coordinator is stopping" : "too many requests at once: try again later");
   }
   wake_();
   return id;
@@ -73,6 +73,7 @@ void ClusterDoor::publish(Health health, std::string cluster_json) {
 
 void ClusterDoor::close(const FailedEvent& reason) {
   closed_ = true;
+  queue_.close();  // nothing can slip in behind the last look
   std::vector<ClusterEvent> late;
   take_requests(late);
   while (!sinks_.empty()) deliver(sinks_.begin()->first, reason);

@@ -37,7 +37,7 @@ PlanVersion prefer_familiar(const ClusterState& state, PlanVersion best) {
   if (stages.empty() || distinct_devices(stages) < distinct_devices(best.plan.stages)) return best;
   Result<Prediction> prediction = predict(best.problem, stages);
   if (!prediction || !fits_memory(best.problem, *prediction)) return best;
-  const auto close = [](double familiar, double chosen) { return familiar <= (1 + kFamiliarSlack) * chosen; };
+  const auto close = [](double familiar, double chosen) { return familiar <= chosen + std::max(kFamiliarSlack * chosen, kFamiliarSlackSeconds); };
   const Prediction& chosen = best.plan.prediction;
   if (!close(prediction->seconds_per_token, chosen.seconds_per_token) || !close(prediction->bottleneck_seconds, chosen.bottleneck_seconds)) {
     return best;

@@ -14,18 +14,24 @@ struct HubStore::State {
   Failure failure(const char* doing) const {
     return fail(ErrorCode::Unavailable, std::string(doing) + " " + path + ": " + sqlite3_errmsg(db));
   }
+  Failure unusable(const std::string& why) const {
+    return fail(ErrorCode::Unsupported, path + " " + why + ": give another --state directory, or move the file away");
+  }
   Status run(const char* sql) {
     if (sqlite3_exec(db, sql, nullptr, nullptr, nullptr) != SQLITE_OK) return failure("writing");
     return {};
   }
+  Result<std::int64_t> number(const char* query);
+  Status insert(const RememberPlan& plan, std::size_t stage);
 };
 
 namespace {
 
 constexpr int kSchemaVersion = 1;
+constexpr char kDurability[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL";
+// As one: a file with tables and without our version is somebody else's.
 constexpr char kSchema[] = R"(
-  PRAGMA journal_mode = WAL;
-  PRAGMA synchronous = FULL;
+  BEGIN;
   CREATE TABLE IF NOT EXISTS hub (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS devices (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL, public_key TEXT NOT NULL UNIQUE, revoked INTEGER NOT NULL) STRICT;
@@ -35,7 +41,10 @@ constexpr char kSchema[] = R"(
     PRIMARY KEY (public_key, kernels, num_threads, model)) STRICT;
   CREATE TABLE IF NOT EXISTS plan (
     stage INTEGER PRIMARY KEY, model BLOB NOT NULL, public_key TEXT NOT NULL, first_unit INTEGER NOT NULL, end_unit INTEGER NOT NULL) STRICT;
+  PRAGMA user_version = 1;
+  COMMIT;
 )";
+static_assert(kSchemaVersion == 1);
 
 // A prepared statement that finalises itself.
 class Statement {
@@ -97,6 +106,24 @@ std::vector<LayerProfile> decode_units(Bytes bytes) {
 
 }  // namespace
 
+Result<std::int64_t> HubStore::State::number(const char* query) {
+  Statement statement(db, query);
+  if (!statement.is_valid() || statement.step() != SQLITE_ROW) return failure("reading");
+  return statement.integer(0);
+}
+
+Status HubStore::State::insert(const RememberPlan& plan, std::size_t stage) {
+  Statement statement(db, "INSERT INTO plan VALUES (?, ?, ?, ?, ?)");
+  if (!statement.is_valid()) return failure("writing");
+  statement.bind(1, static_cast<std::int64_t>(stage));
+  statement.bind(2, std::as_bytes(std::span(plan.model)));
+  statement.bind(3, plan.stages[stage].public_key);
+  statement.bind(4, static_cast<std::int64_t>(plan.stages[stage].units.begin));
+  statement.bind(5, static_cast<std::int64_t>(plan.stages[stage].units.end));
+  if (statement.step() != SQLITE_DONE) return failure("writing");
+  return {};
+}
+
 HubStore::HubStore(std::unique_ptr<State> state) : state_(std::move(state)) {}
 HubStore::HubStore(HubStore&&) noexcept = default;
 HubStore::~HubStore() = default;
@@ -106,27 +133,26 @@ Result<HubStore> HubStore::open(const std::string& path) {
   state->path = path;
   if (sqlite3_open(path.c_str(), &state->db) != SQLITE_OK) return state->failure("opening");
   sqlite3_busy_timeout(state->db, 2000);
-  std::int64_t version = 0;
-  {
-    Statement statement(state->db, "PRAGMA user_version");
-    if (!statement.is_valid() || statement.step() != SQLITE_ROW) return state->failure("reading");
-    version = statement.integer(0);
+  const Result<std::int64_t> version = state->number("PRAGMA user_version");
+  if (!version) return state->unusable(std::string("cannot be read (") + sqlite3_errmsg(state->db) + ")");
+  if (*version != 0 && *version != kSchemaVersion) {
+    return state->unusable("was written by another version of Shoal (its format is " + std::to_string(*version) + ", this one's " +
+                           std::to_string(kSchemaVersion) + ")");
   }
-  if (version != 0 && version != kSchemaVersion) {
-    return fail(ErrorCode::Unsupported, path + " was written by another version of Shoal (its format is " + std::to_string(version) +
-                                            ", this one's " + std::to_string(kSchemaVersion) + "): give another --state directory");
-  }
+  const Result<std::int64_t> tables = state->number("SELECT count(*) FROM sqlite_master");
+  if (!tables) return fail(tables.error());
+  if (*version == 0 && *tables > 0) return state->unusable("is a database of something else");
+  if (Status durable = state->run(kDurability); !durable) return fail(durable.error());
   if (Status made = state->run(kSchema); !made) return fail(made.error());
-  if (Status marked = state->run("PRAGMA user_version = 1"); !marked) return fail(marked.error());
   return HubStore(std::move(state));
 }
 
 Result<std::uint32_t> HubStore::next_term() {
   const Status raised = state_->run("INSERT INTO hub VALUES ('term', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1");
   if (!raised) return fail(raised.error());
-  Statement statement(state_->db, "SELECT value FROM hub WHERE name = 'term'");
-  if (!statement.is_valid() || statement.step() != SQLITE_ROW) return state_->failure("reading");
-  return static_cast<std::uint32_t>(statement.integer(0));
+  const Result<std::int64_t> term = state_->number("SELECT value FROM hub WHERE name = 'term'");
+  if (!term) return fail(term.error());
+  return static_cast<std::uint32_t>(*term);
 }
 
 Result<std::vector<RememberDevice>> HubStore::devices() {
@@ -181,19 +207,12 @@ Status HubStore::remember(const RememberProfile& profile) {
 }
 
 Status HubStore::remember(const RememberPlan& plan) {
-  if (Status begun = state_->run("BEGIN; DELETE FROM plan"); !begun) return begun;
-  std::int64_t stage = 0;
-  for (const RememberPlan::Stage& held : plan.stages) {
-    Statement statement(state_->db, "INSERT INTO plan VALUES (?, ?, ?, ?, ?)");
-    if (!statement.is_valid()) return state_->failure("writing");
-    statement.bind(1, stage++);
-    statement.bind(2, std::as_bytes(std::span(plan.model)));
-    statement.bind(3, held.public_key);
-    statement.bind(4, static_cast<std::int64_t>(held.units.begin));
-    statement.bind(5, static_cast<std::int64_t>(held.units.end));
-    if (statement.step() != SQLITE_DONE) return state_->failure("writing");
-  }
-  return state_->run("COMMIT");
+  if (Status begun = state_->run("BEGIN"); !begun) return begun;
+  Status written = state_->run("DELETE FROM plan");
+  for (std::size_t i = 0; written && i < plan.stages.size(); ++i) written = state_->insert(plan, i);
+  if (written) written = state_->run("COMMIT");
+  if (!written) (void)state_->run("ROLLBACK");
+  return written;
 }
 
 Result<std::optional<RememberPlan>> HubStore::plan() {

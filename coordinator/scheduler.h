@@ -114,7 +114,7 @@ class Scheduler {
   // Building a step.
   std::uint32_t num_decoding() const;
   std::uint32_t decode_share() const;
-  Sequence* next_suspect();
+  Sequence* next_suspect(const StepFrame& frame);
   void add_suspect(StepFrame& frame, Sequence& sequence);
   bool may_join(const Sequence& sequence, const StepFrame& frame) const;
   std::uint32_t candidate_room(const StepFrame& frame) const;

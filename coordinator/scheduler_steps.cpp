@@ -25,7 +25,7 @@ std::optional<StepFrame> Scheduler::next_step(Time now) {
   add_closes(frame);
   admit_waiting();
   std::uint32_t decode_rows = 0;
-  if (Sequence* suspect = next_suspect()) {
+  if (Sequence* suspect = next_suspect(frame)) {
     add_suspect(frame, *suspect);
   } else {
     add_decodes(frame);
@@ -81,12 +81,15 @@ std::uint32_t Scheduler::candidate_room(const StepFrame& frame) const {
 
 bool Scheduler::may_join(const Sequence& sequence, const StepFrame& frame) const {
   if (!sequence.is_due() || sequence.is_suspect() || close_is_pending(sequence.id)) return false;
+  // Its own close may be in this very step: a stage takes one group of a sequence at a time.
+  if (std::ranges::any_of(frame.groups, [&](const RowGroup& group) { return group.sequence == sequence.id; })) return false;
   return candidate_room(frame) >= std::min(sequence.candidates_per_row(), kMostCandidates);
 }
 
-Scheduler::Sequence* Scheduler::next_suspect() {
+Scheduler::Sequence* Scheduler::next_suspect(const StepFrame& frame) {
   for (auto& [id, sequence] : sequences_) {
-    if (sequence->is_due() && sequence->is_suspect() && !close_is_pending(id)) return sequence.get();
+    const bool closes = close_is_pending(id) || std::ranges::any_of(frame.groups, [&](const RowGroup& g) { return g.sequence == sequence->id; });
+    if (sequence->is_due() && sequence->is_suspect() && !closes) return sequence.get();
   }
   return nullptr;
 }

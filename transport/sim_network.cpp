@@ -32,6 +32,7 @@ Status SimProcess::admit(DeviceId device, const std::string& public_key) {
 void SimProcess::revoke(DeviceId device) {
   admitted_.erase(device);
   for (Lane lane : {Lane::Control, Lane::Data, Lane::Bulk}) {
+    if (lane != Lane::Data) probes_.erase({device, lane});
     const auto route = inbound_.find({device, lane});
     if (route == inbound_.end()) continue;
     world_.close(route->second, *this, "it cut the connection");
@@ -74,6 +75,7 @@ void SimProcess::disconnect(DeviceId device, Lane lane) {
   if (dial == dials_.end()) return;
   if (dial->second.connection) world_.close(dial->second.connection, *this, "it closed the connection");
   dials_.erase(dial);
+  probes_.erase({device, lane});
 }
 
 const SimProcess::Dial* SimProcess::find_dial(Key key) const {
@@ -130,6 +132,7 @@ void SimProcess::finish_dial(Key key) {
   dial.connection = std::move(connection);
   dial.backoff = kReconnectMin;
   dial.told_failure = true;
+  if (std::optional<PeerDown> down = end_probe(key)) tell(*std::move(down));
   tell(PeerUp{key.first, key.second});
 }
 
@@ -168,9 +171,24 @@ void SimProcess::probe_and_tell_down(Key key, std::string reason) {
   const bool silent = world_.hosts.contains(there) && world_.is_cut(host_, there);
   const Duration takes =
       silent ? Duration(kProbeTimeout) : world_.delay(host_, there) + world_.delay(there, host_);
-  world_.after(takes, [this, key, silent, endpoint = dial->endpoint, reason = std::move(reason)] {
-    if (!dead) tell(PeerDown{key.first, key.second, !silent && world_.listener(endpoint) == nullptr, reason});
+  const std::uint64_t probe = next_generation_++;
+  probes_[key] = {probe, std::move(reason)};
+  world_.after(takes, [this, key, silent, probe, endpoint = dial->endpoint] {
+    const auto pending = probes_.find(key);
+    if (dead || pending == probes_.end() || pending->second.number != probe) return;
+    const bool refused = !silent && world_.listener(endpoint) == nullptr;
+    tell(PeerDown{key.first, key.second, refused, pending->second.reason});
+    probes_.erase(pending);
   });
+}
+
+// A connection is there again before its loss was told: nullopt, or the PeerDown that comes first.
+std::optional<PeerDown> SimProcess::end_probe(Key key) {
+  const auto pending = probes_.find(key);
+  if (pending == probes_.end()) return std::nullopt;
+  PeerDown down{key.first, key.second, false, std::move(pending->second.reason)};
+  probes_.erase(pending);
+  return down;
 }
 
 // ---- Sending --------------------------------------------------------------------------------
@@ -259,16 +277,21 @@ void SimProcess::read(Unread& unread, std::vector<NetworkEvent>& events) {
 bool SimProcess::greet(const SimConnectionPtr& connection, DeviceId from, std::vector<NetworkEvent>& events) {
   const auto key = admitted_.find(from);
   if (key == admitted_.end() || key->second != connection->client->key()) return false;
-  const bool tells = connection->lane != Lane::Data;
-  SimConnectionPtr& current = inbound_[{from, connection->lane}];
-  if (connection->greeted) return current == connection;
+  const Key route(from, connection->lane);
+  const auto known = inbound_.find(route);
+  if (connection->greeted) return known == inbound_.end() || known->second == connection;
   connection->greeted = true;
-  if (current) {
-    world_.close(current, *this, "replaced by a newer connection");
+  const bool tells = connection->lane != Lane::Data;
+  if (known != inbound_.end()) {
+    world_.close(known->second, *this, "replaced by a newer connection");
     if (tells) events.emplace_back(PeerDown{from, connection->lane, false, "replaced by a newer connection"});
+    inbound_.erase(known);
   }
-  current = connection;
-  if (tells) events.emplace_back(PeerUp{from, connection->lane});
+  if (connection->open) inbound_[route] = connection;
+  if (!tells) return true;
+  if (std::optional<PeerDown> down = end_probe(route)) events.emplace_back(*std::move(down));
+  events.emplace_back(PeerUp{from, connection->lane});
+  if (!connection->open) probe_and_tell_down(route, "the connection broke");  // before its first frame was read
   return true;
 }
 

@@ -81,6 +81,10 @@ class SimProcess final : public Network {
     bool told_failure = false;
     SimConnectionPtr connection;
   };
+  struct Probe {  // on its way to find out whether a lost peer is dead
+    std::uint64_t number = 0;
+    std::string reason;
+  };
   struct Unread {  // frames, or if there are none an event
     NetworkEvent event;
     SimConnectionPtr connection;
@@ -98,6 +102,7 @@ class SimProcess final : public Network {
   void read_join(const SimConnectionPtr& connection, Message message, std::vector<NetworkEvent>& events);
   bool greet(const SimConnectionPtr& connection, DeviceId from, std::vector<NetworkEvent>& events);
   void probe_and_tell_down(Key key, std::string reason);
+  std::optional<PeerDown> end_probe(Key key);
   const Dial* find_dial(Key key) const;
 
   SimWorld::State& world_;
@@ -107,6 +112,7 @@ class SimProcess final : public Network {
   std::map<Key, Dial> dials_;
   std::map<Key, SimConnectionPtr> inbound_;
   std::map<std::uint64_t, SimConnectionPtr> tickets_;
+  std::map<Key, Probe> probes_;
   std::set<Key> muted_;
   std::deque<Unread> unread_;
   std::uint64_t next_ticket_ = 1;

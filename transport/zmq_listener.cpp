@@ -101,7 +101,9 @@ std::optional<Time> ZmqListener::next_cut() const {
 
 void ZmqListener::read_monitor(std::vector<Lost>& lost) {
   while (const std::optional<ZmqConnectionEvent> event = monitor_.next()) {
+    if (event->kind == ZmqConnectionEvent::Accepted) open_fds_.insert(event->fd);
     if (event->kind != ZmqConnectionEvent::Down) continue;
+    open_fds_.erase(event->fd);
     for (auto& [device, route] : routes_) {
       if (!route.is_open || route.tcp.fd != event->fd) continue;
       route.is_open = false;  // the route stays known: frames sent before the end are still to be read
@@ -119,12 +121,14 @@ bool ZmqListener::greet(const ZapDesk::Identity& who, const ZmqFrame& routing_id
     return known->second.connection == who.connection;
   // An earlier connection with this number must be seen to end before it is taken for this one's.
   read_monitor(lost);
+  const bool is_open = open_fds_.contains(fd);  // it may have broken before its first frame was read
   if (known != routes_.end() && known->second.is_open) {
     cuts_.push_back({known->second.tcp, Time{}});  // at once
     if (tells()) tell_down(events, who.device, lane_, false, "replaced by a newer connection");
   }
-  routes_[who.device] = {who.connection, std::string(text_of(routing_id.bytes())), {fd, ends_of(fd)}, true};
+  routes_[who.device] = {who.connection, std::string(text_of(routing_id.bytes())), {fd, ends_of(fd)}, is_open};
   if (tells()) tell_up(who.device, events, lost);
+  if (tells() && !is_open) lost.push_back({who.device});
   return true;
 }
 

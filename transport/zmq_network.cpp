@@ -195,7 +195,11 @@ void ZmqNetwork::revoke(DeviceId device) {
 
 void ZmqNetwork::State::cut(DeviceId device) {
   const Time at = clock.now() + kCutDelay;
-  for (auto& listener : listeners) listener->cut(device, at);
+  for (auto& listener : listeners) {
+    listener->cut(device, at);
+    Prober::Answer unwanted;
+    if (listener->lane() != Lane::Data) prober.cancel(device, listener->lane(), unwanted);
+  }
 }
 
 Status ZmqNetwork::connect(DeviceId device, Lane lane, const std::string& endpoint,

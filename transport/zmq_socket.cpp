@@ -253,12 +253,14 @@ bool ZmqSocket::receive(ZmqFrame& frame) {
 // ---- ZmqMonitor -----------------------------------------------------------------------------
 
 namespace {
-constexpr int kWatchedEvents = ZMQ_EVENT_CLOSED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
+constexpr int kWatchedEvents = ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
                                ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
                                ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
 
 ZmqConnectionEvent meaning_of(std::uint16_t event, std::uint32_t value) {
   switch (event) {
+    case ZMQ_EVENT_ACCEPTED:
+      return {ZmqConnectionEvent::Accepted, static_cast<int>(value)};
     case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
       return {ZmqConnectionEvent::Up, -1};
     case ZMQ_EVENT_DISCONNECTED:

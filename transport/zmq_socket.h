@@ -108,8 +108,8 @@ class ZmqSocket {
 
 // What happened to a socket's connections.
 struct ZmqConnectionEvent {
-  enum Kind { Up, Down, NotMade, KeyRefused, HandshakeFailed } kind{};
-  int fd = -1;  // Down
+  enum Kind { Accepted, Up, Down, NotMade, KeyRefused, HandshakeFailed } kind{};
+  int fd = -1;  // Accepted, Down
 };
 class ZmqMonitor {
  public:

@@ -110,6 +110,7 @@ class ZmqListener {
   ZmqSocket router_;
   ZmqMonitor monitor_;
   std::map<DeviceId, Route> routes_;
+  std::set<int> open_fds_;  // accepted, not yet ended
   std::vector<Cut> cuts_;
   std::map<std::uint64_t, std::string> tickets_;  // join lane: ticket -> routing id
   std::uint64_t next_ticket_ = 1;

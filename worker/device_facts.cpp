@@ -12,11 +12,11 @@
 #include <algorithm>
 #include <cstring>
 #include <fstream>
-#include <limits>
 #include <memory>
-#include <optional>
 #include <sstream>
 #include <thread>
+
+#include "worker/cgroup.h"
 
 namespace shoal {
 namespace {
@@ -53,13 +53,6 @@ class Socket {
   int fd_;
 };
 
-std::optional<std::uint64_t> number_in(const std::string& path) {
-  std::ifstream file(path);
-  std::uint64_t value = 0;
-  if (file >> value) return value;
-  return std::nullopt;
-}
-
 std::uint64_t available_memory() {
   std::ifstream file("/proc/meminfo");
   std::string key;
@@ -69,30 +62,6 @@ std::uint64_t available_memory() {
     if (fields >> key >> kib && key == "MemAvailable:") return kib << 10;
   }
   return static_cast<std::uint64_t>(sysconf(_SC_AVPHYS_PAGES)) * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
-}
-
-// What the cgroup (v2, then v1) still lets us use.
-std::uint64_t cgroup_memory() {
-  constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
-  const std::pair<const char*, const char*> kFiles[] = {
-      {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"},
-      {"/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"}};
-  for (const auto& [limit_file, used_file] : kFiles) {
-    const std::optional<std::uint64_t> limit = number_in(limit_file);
-    if (!limit) continue;
-    const std::uint64_t used = number_in(used_file).value_or(0);
-    return *limit > used ? *limit - used : 0;
-  }
-  return kNoLimit;
-}
-
-// "max 100000" or "150000 100000": quota and period.
-std::size_t cgroup_cores() {
-  std::ifstream file("/sys/fs/cgroup/cpu.max");
-  std::uint64_t quota = 0;
-  std::uint64_t period = 0;
-  if (!(file >> quota >> period) || period == 0) return std::numeric_limits<std::size_t>::max();
-  return std::max<std::size_t>(1, quota / period);
 }
 
 // Physical cores in our affinity: two hardware threads of one core share its vector units.
@@ -117,11 +86,12 @@ std::string host_name() {
 std::size_t usable_cores() {
   std::size_t cores = physical_cores();
   if (cores == 0) cores = std::max(1u, std::thread::hardware_concurrency());
-  return std::min(cores, cgroup_cores());
+  const double quota = cgroup_limits().cores;
+  return quota < static_cast<double>(cores) ? std::max<std::size_t>(1, static_cast<std::size_t>(quota)) : cores;
 }
 
 std::uint64_t giveable_memory() {
-  return static_cast<std::uint64_t>(kShareForShoal * static_cast<double>(std::min(available_memory(), cgroup_memory())));
+  return static_cast<std::uint64_t>(kShareForShoal * static_cast<double>(std::min(available_memory(), cgroup_limits().memory_left)));
 }
 
 std::uint64_t resident_bytes() {

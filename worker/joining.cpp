@@ -53,7 +53,7 @@ Result<HostPort> parse_host_port(const std::string& text) {
     const char* last = rest.data() + rest.size();
     const auto [end, error] = std::from_chars(first, last, parsed.port);
     parsed.host = rest.substr(0, colon);
-    if (parsed.host.size() > 2 && parsed.host.front() == '[' && parsed.host.back() == ']') parsed.host = parsed.host.substr(1, parsed.host.size() - 2);
+    if (parsed.host.front() == '[' && parsed.host.back() == ']') parsed.host = parsed.host.substr(1, parsed.host.size() - 2);
     if (error == std::errc() && end == last && parsed.port != 0 && !parsed.host.empty()) return parsed;
   }
   return fail(ErrorCode::InvalidArgument, "\"" + text + "\" is no host:port (for example 192.168.1.10:7171)");

@@ -14,6 +14,7 @@ constexpr Duration kReportInterval = std::chrono::milliseconds(500);
 constexpr Duration kReadyInterval = std::chrono::seconds(2);
 // The lane is reliable and a new connection starts anew by itself, so an answer is all but never lost; a poor link must not be asked twice.
 constexpr Duration kStandstill = std::chrono::seconds(20);
+constexpr std::uint32_t kMostRestarts = 3;
 
 using Commands = std::vector<WorkerCommand>;
 
@@ -142,7 +143,9 @@ void on_store_failed(WorkerState& state, const StoreFailed& failed, Time now, Co
   PlanProgress* pending = fetching(state);
   if (!pending) return;
   if (!failed.restart) return give_up(*pending, failed.reason, now, commands);
-  if (!pending->checking && pending->writing > 0) restart_fetch(state, now, commands);
+  if (pending->checking || pending->writing == 0) return;  // of a write before the fetch began anew
+  if (++pending->num_restarts > kMostRestarts) return give_up(*pending, failed.reason, now, commands);
+  restart_fetch(state, now, commands);
 }
 
 void watch_fetch(WorkerState& state, Time now, Commands& commands) {

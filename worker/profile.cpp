@@ -10,15 +10,17 @@
 
 #include "model/model_config_codec.h"
 #include "model/stage_backend.h"
-#include "worker/stage_executor.h"
+#include "worker/plan_check.h"
 
 namespace shoal {
 namespace {
 
 constexpr std::uint64_t kWorkingSetBytes = 32 << 20;  // beyond private caches, small enough for a small device
+constexpr std::uint64_t kReadBytes = 48 << 20;        // the same, for plain reads
 constexpr std::size_t kMaxCopies = 12;
 constexpr std::uint32_t kContext = 1024;
 constexpr std::uint32_t kPrefillRows = 64;
+constexpr std::uint32_t kBatchRows = 32;
 constexpr double kBudgetSeconds = 0.12;               // per figure
 constexpr int kMaxRuns = 40;
 constexpr std::byte kWeightPattern{0x2c};             // as f16 0.066, as f32 2e-12, as int8 44: tame in every type
@@ -57,13 +59,31 @@ class SyntheticSource final : public ShardSource {
   std::map<std::string, AlignedBytes> memory_;
 };
 
+std::vector<RowGroup> one_sequence(std::uint32_t rows, std::uint32_t position) {
+  return {{.sequence = SequenceId{1}, .step = StepNumber{1}, .first_position = position, .num_rows = rows, .flags = kWantsLastRow}};
+}
+// A decode step of many streams: the head answers every one of them.
+std::vector<RowGroup> many_sequences(std::uint32_t count) {
+  std::vector<RowGroup> groups;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    groups.push_back({.sequence = SequenceId{1 + i}, .step = StepNumber{1}, .num_rows = 1, .flags = kWantsLastRow});
+  }
+  return groups;
+}
+
+KvBudget blocks_of_a_batch(const ModelConfig& config) {
+  return {std::vector<std::uint32_t>(kv_kinds(config).size(), kBatchRows)};
+}
+
 // The same stage several times over, each with weights of its own, visited in turn.
 class StageCopies {
  public:
   static Result<StageCopies> open(const ModelConfig& config, const std::vector<TensorSpec>& tensors, std::uint32_t unit,
                                   const KernelTable& kernels, ThreadPool& pool) {
     StageCopies copies(config, unit);
-    const std::uint64_t bytes = std::max<std::uint64_t>(1, shard_bytes(tensors, {unit, unit + 1}));
+    const std::uint64_t bytes = std::max<std::uint64_t>(1, shard_bytes(tensors, {unit, unit + 1})) +
+                                cpu_stage_scratch_bytes(copies.spec(), config, pool.num_threads()) +
+                                kv_bytes(config, blocks_of_a_batch(config), {unit, unit + 1});
     const std::size_t count = std::clamp<std::size_t>(kWorkingSetBytes / bytes, 1, kMaxCopies);
     for (std::size_t i = 0; i < count; ++i) {
       copies.sources_.push_back(std::make_unique<SyntheticSource>());
@@ -75,13 +95,13 @@ class StageCopies {
     return copies;
   }
 
-  // Median seconds of `rows` rows at `position`, each run on the next copy. Every copy must hold the positions before.
-  Result<double> time_rows(std::uint32_t rows, std::uint32_t position) {
+  // Median seconds of a step of these groups, each run on the next copy. Every copy must hold the positions before.
+  Result<double> time_step(const std::vector<RowGroup>& groups) {
     std::vector<double> times;
     double total = 0;
     for (int run = 0; run < kMaxRuns && (total < kBudgetSeconds || run < 3); ++run) {
       const auto start = std::chrono::steady_clock::now();
-      if (Status ran = run_rows(*stages_[next_++ % stages_.size()], rows, position); !ran) return fail(ran.error());
+      if (Status ran = run_step(*stages_[next_++ % stages_.size()], groups); !ran) return fail(ran.error());
       times.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
       total += times.back();
     }
@@ -92,12 +112,15 @@ class StageCopies {
   Status fill_context(std::uint32_t positions) {
     for (const std::unique_ptr<StageBackend>& stage : stages_) {
       for (std::uint32_t at = 0; at < positions; at += kPrefillRows) {
-        if (Status ran = run_rows(*stage, kPrefillRows, at); !ran) return ran;
+        if (Status ran = run_step(*stage, one_sequence(kPrefillRows, at)); !ran) return ran;
       }
     }
     return {};
   }
-  void keep_only_one() { stages_.resize(1); }
+  void keep_only_one() {
+    stages_.resize(1);
+    stages_.front()->close_all();
+  }
 
  private:
   StageCopies(const ModelConfig& config, std::uint32_t unit)
@@ -108,28 +131,28 @@ class StageCopies {
                    .head_blocks = {},
                    .max_context = kContext + kPrefillRows,
                    .max_rows = kPrefillRows,
-                   .max_sequences = 2,
+                   .max_sequences = kBatchRows,
                    .kv = {}};
     if (unit_ == config_.head_unit()) {
       spec.head_blocks = {0, (config_.vocab_size + kHeadBlockRows - 1) / kHeadBlockRows};
     }
     for (const KvKind& kind : kv_kinds(config_)) {
-      spec.kv.blocks.push_back(kv_blocks_needed(kind, spec.max_context, kPrefillRows) + 2);
+      spec.kv.blocks.push_back(std::max(kv_blocks_needed(kind, spec.max_context, kPrefillRows), kBatchRows) + 2);
     }
     return spec;
   }
 
-  Status run_rows(StageBackend& stage, std::uint32_t rows, std::uint32_t position) {
-    RowGroup group{.sequence = SequenceId{1}, .step = StepNumber{1}, .first_position = position, .num_rows = rows};
-    group.flags = kWantsLastRow;
-    const SamplingParams* const sampling = nullptr;
-    const std::uint32_t depth = 1;
+  Status run_step(StageBackend& stage, const std::vector<RowGroup>& groups) {
+    std::size_t rows = 0;
+    for (const RowGroup& group : groups) rows += group.num_rows;
+    const std::vector<std::uint32_t> depth(groups.size(), 1);
+    const std::vector<const SamplingParams*> sampling(groups.size(), nullptr);
     output_.candidates.clear();
-    return stage.run({.groups = {&group, 1},
+    return stage.run({.groups = groups,
                       .ids = std::span<const TokenId>(ids_).first(rows),
                       .hidden = unit_ == 0 ? nullptr : reinterpret_cast<const std::byte*>(hidden_.data()),
-                      .sampling = {&sampling, 1},
-                      .depth = {&depth, 1}},
+                      .sampling = sampling,
+                      .depth = depth},
                      output_);
   }
 
@@ -170,24 +193,20 @@ Result<LayerProfile> profile_unit(const ModelConfig& config, const std::vector<T
   const Slice slice = slice_vocabulary(config, tensors, unit);
   Result<StageCopies> copies = StageCopies::open(slice.config, slice.tensors, unit, kernels, pool);
   if (!copies) return fail(copies.error());
-  const bool is_head = unit == config.head_unit();
   LayerProfile profile{.unit = unit};
-  const Result<double> one = copies->time_rows(1, 0);
+  const Result<double> one = copies->time_step(one_sequence(1, 0));
   if (!one) return fail(one.error());
   profile.seconds_batch1 = *one * slice.scale;
-  profile.seconds_batch32 = profile.seconds_batch1;  // the head judges one row of a chunk
-  if (!is_head) {
-    const Result<double> many = copies->time_rows(32, 0);
-    if (!many) return fail(many.error());
-    profile.seconds_batch32 = *many;
-  }
-  if (unit == 0 || is_head) return profile;
+  const Result<double> many = copies->time_step(many_sequences(kBatchRows));
+  if (!many) return fail(many.error());
+  profile.seconds_batch32 = *many * slice.scale;
+  if (unit == 0 || unit == config.head_unit()) return profile;
 
   copies->keep_only_one();
   if (Status filled = copies->fill_context(kContext); !filled) return fail(filled.error());
-  const Result<double> deep = copies->time_rows(1, kContext - 1);
+  const Result<double> deep = copies->time_step(one_sequence(1, kContext - 1));
   if (!deep) return fail(deep.error());
-  const Result<double> shallow = copies->time_rows(1, 0);
+  const Result<double> shallow = copies->time_step(one_sequence(1, 0));
   if (!shallow) return fail(shallow.error());
   profile.seconds_per_1k_context = std::max(0.0, *deep - *shallow) * 1000.0 / kContext;
   return profile;
@@ -196,7 +215,7 @@ Result<LayerProfile> profile_unit(const ModelConfig& config, const std::vector<T
 }  // namespace
 
 double measure_read_bandwidth(ThreadPool& pool) {
-  const std::size_t bytes = kWorkingSetBytes * 2;
+  const std::size_t bytes = kReadBytes;
   const AlignedBytes memory = patterned(bytes);
   if (!memory) return 0;
   const auto* words = reinterpret_cast<const std::uint64_t*>(memory.get());

@@ -89,7 +89,7 @@ const SentLog::Entry* SentLog::find(std::uint32_t stage, std::span<const RowGrou
 }
 
 void SentLog::clear() {
-  ring_ = {};
+  ring_ = std::vector<Entry>();
   first_ = count_ = held_ = 0;
 }
 

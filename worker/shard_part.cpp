@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -21,7 +21,7 @@ namespace shoal {
 namespace {
 
 constexpr std::uint64_t kResumeIntervalBytes = 4 << 20;  // flash wears: not after every request
-constexpr char kResumeMagic[8] = {'S', 'H', 'O', 'A', 'L', 'R', 'S', '1'};
+constexpr char kResumeMagic[8] = {'S', 'H', 'O', 'A', 'L', 'R', 'S', '2'};
 
 static_assert(sizeof(crypto_hash_sha256_state) <= 128);
 
@@ -30,7 +30,9 @@ crypto_hash_sha256_state* hash(std::byte* state) { return reinterpret_cast<crypt
 struct ResumePoint {
   char magic[8];
   std::uint32_t panels_in;
+  std::uint32_t body_crc;
   std::uint32_t crc;  // of everything else, with this field 0
+  std::uint32_t unused;
   crypto_hash_sha256_state hash;
 };
 
@@ -81,6 +83,7 @@ ShardPart::ShardPart(ShardPart&& other) noexcept
       tensor_(std::move(other.tensor_)),
       fd_(std::exchange(other.fd_, -1)),
       panels_in_(other.panels_in_),
+      body_crc_(other.body_crc_),
       unsaved_bytes_(other.unsaved_bytes_) {
   std::memcpy(hash_state_, other.hash_state_, sizeof hash_state_);
 }
@@ -120,6 +123,7 @@ bool ShardPart::load_resume_point() {
   ResumePoint point;
   if (!read_resume_point(base_path_ + ".resume", point)) return false;
   std::memcpy(hash_state_, &point.hash, sizeof point.hash);
+  body_crc_ = point.body_crc;
   return true;
 }
 
@@ -128,15 +132,19 @@ Status ShardPart::save_resume_point() {
   std::memset(&point, 0, sizeof point);  // padding is under the checksum
   std::memcpy(point.magic, kResumeMagic, sizeof kResumeMagic);
   point.panels_in = panels_in_;
+  point.body_crc = body_crc_;
   std::memcpy(&point.hash, hash_state_, sizeof point.hash);
   point.crc = crc_of(point);
-  if (::fdatasync(fd_) != 0) return disk_error(base_path_ + ".part", "syncing");
   const std::string path = base_path_ + ".resume";
   const std::string fresh = path + ".new";
   std::FILE* file = std::fopen(fresh.c_str(), "wb");
   if (!file) return disk_error(fresh, "creating");
   const bool written = std::fwrite(&point, sizeof point, 1, file) == 1;
-  if (std::fclose(file) != 0 || !written) return disk_error(fresh, "writing");
+  if (std::fclose(file) != 0 || !written) {
+    const Failure failure = disk_error(fresh, "writing");
+    ::unlink(fresh.c_str());
+    return failure;
+  }
   if (std::rename(fresh.c_str(), path.c_str()) != 0) return disk_error(path, "replacing");
   unsaved_bytes_ = 0;
   return {};
@@ -154,8 +162,12 @@ Status ShardPart::write_at(std::uint64_t offset, Bytes bytes) {
 }
 
 Status ShardPart::append(std::uint32_t count, Bytes gguf_bytes) {
-  crypto_hash_sha256_update(hash(hash_state_), reinterpret_cast<const unsigned char*>(gguf_bytes.data()), gguf_bytes.size());
-  std::vector<std::byte> stored(count * panel_stride(tensor_));
+  struct alignas(64) Line {
+    std::byte bytes[64];
+  };
+  const std::size_t stored_bytes = count * panel_stride(tensor_);
+  std::vector<Line> lines((stored_bytes + sizeof(Line) - 1) / sizeof(Line));
+  const std::span<std::byte> stored = std::as_writable_bytes(std::span(lines)).first(stored_bytes);
   if (tensor_.is_matrix) {
     const auto type = static_cast<WeightType>(tensor_.type);
     pack_panels(type, gguf_bytes.size() / gguf_row_bytes(type, tensor_.cols), tensor_.cols, gguf_bytes.data(), stored.data());
@@ -164,23 +176,12 @@ Status ShardPart::append(std::uint32_t count, Bytes gguf_bytes) {
   }
   const std::uint64_t offset = kPanelFileHeaderBytes + panels_in_ * panel_stride(tensor_);
   if (Status written = write_at(offset, stored); !written) return written;
+  // Only what is in counts: a resume point after a full disk must not hash what was refused.
+  crypto_hash_sha256_update(hash(hash_state_), reinterpret_cast<const unsigned char*>(gguf_bytes.data()), gguf_bytes.size());
+  body_crc_ = crc32c(stored, body_crc_);
   panels_in_ += count;
   unsaved_bytes_ += stored.size();
   return unsaved_bytes_ >= kResumeIntervalBytes ? save_resume_point() : Status();
-}
-
-Result<std::uint32_t> ShardPart::body_checksum() const {
-  std::vector<std::byte> buffer(1 << 20);
-  std::uint32_t crc = 0;
-  const std::uint64_t end = kPanelFileHeaderBytes + stored_body_bytes(tensor_);
-  for (std::uint64_t at = kPanelFileHeaderBytes; at < end;) {
-    const ssize_t n = ::pread(fd_, buffer.data(), std::min<std::uint64_t>(buffer.size(), end - at), static_cast<off_t>(at));
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return disk_error(base_path_ + ".part", "reading back");
-    crc = crc32c(Bytes(buffer).first(static_cast<std::size_t>(n)), crc);
-    at += static_cast<std::uint64_t>(n);
-  }
-  return crc;
 }
 
 Status ShardPart::finish() {
@@ -191,10 +192,7 @@ Status ShardPart::finish() {
     remove(base_path_);
     return fail(ErrorCode::Corrupt, "tensor " + tensor_.name + " arrived with another SHA-256 than the plan states");
   }
-  const Result<std::uint32_t> crc = body_checksum();
-  if (!crc) return fail(crc.error());
-  if (Status header = write_at(0, panel_file_header(tensor_, *crc)); !header) return header;
-  if (::fsync(fd_) != 0) return disk_error(base_path_ + ".part", "syncing");
+  if (Status header = write_at(0, panel_file_header(tensor_, body_crc_)); !header) return header;
   if (std::rename((base_path_ + ".part").c_str(), base_path_.c_str()) != 0) return disk_error(base_path_, "renaming to");
   ::unlink((base_path_ + ".resume").c_str());
   return {};

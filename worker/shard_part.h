@@ -10,7 +10,8 @@
 namespace shoal {
 
 // A tensor on its way to disk. Home of libsodium's SHA-256 in worker/.
-// Files: BASE.part (room for the header, then panels) and BASE.resume (panels in, running hash, own checksum; rewritten by rename).
+// Files: BASE.part (room for the header, then panels) and BASE.resume (panels in, running hash and checksum, own checksum; rewritten by
+// rename). Neither is synced: a power cut costs at most this tensor, because the finished file's checksum is of what was meant to be written.
 // One thread.
 class ShardPart {
  public:
@@ -29,7 +30,7 @@ class ShardPart {
 
   // The GGUF bytes of panels [panels_in, panels_in + count), in order; repacks them. Unavailable where the disk refuses.
   Status append(std::uint32_t count, Bytes gguf_bytes);
-  // All panels are in: Corrupt if the hash is not the tensor's; otherwise writes the header, syncs and renames to BASE.
+  // All panels are in: Corrupt if the hash is not the tensor's; otherwise writes the header and renames to BASE.
   Status finish();
 
  private:
@@ -37,13 +38,13 @@ class ShardPart {
   Status write_at(std::uint64_t offset, Bytes bytes);
   Status save_resume_point();
   bool load_resume_point();
-  Result<std::uint32_t> body_checksum() const;
 
   static constexpr std::size_t kHashStateBytes = 128;
   std::string base_path_;
   TensorRef tensor_;
   int fd_ = -1;
   std::uint32_t panels_in_ = 0;
+  std::uint32_t body_crc_ = 0;         // of the panels in
   std::uint64_t unsaved_bytes_ = 0;
   alignas(8) std::byte hash_state_[kHashStateBytes];
 };

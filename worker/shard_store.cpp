@@ -1,51 +1,95 @@
 #include "worker/shard_store.h"
 
-#include <sys/stat.h>
+#include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <set>
+#include <thread>
 
 #include "base/log.h"
 #include "worker/shard_part.h"
 
 namespace shoal {
+namespace {
+
+constexpr auto kLockPatience = std::chrono::seconds(2);  // a worker that is being replaced may still be ending
+
+Result<int> lock_directory(const std::string& directory) {
+  const std::string path = directory + "/lock";
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) {
+    return fail(ErrorCode::Unavailable, "the shard store " + directory + " is not writable (" + std::strerror(errno) +
+                                            "): give another directory with --state");
+  }
+  const auto until = std::chrono::steady_clock::now() + kLockPatience;
+  while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (std::chrono::steady_clock::now() >= until) {
+      ::close(fd);
+      return fail(ErrorCode::Unavailable, "another worker uses the shard store " + directory + ": give each its own directory with --state");
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  return fd;
+}
+
+}  // namespace
 
 struct ShardStore::Entry {
   TensorRef tensor;
   MappedFile file;
-  std::vector<float> floats;  // a vector widened to f32, once asked for
-
-  Entry(TensorRef t, MappedFile f) : tensor(std::move(t)), file(std::move(f)) {}
+  Epoch wanted_by{};  // the latest plan that asked for it
 };
 
 struct ShardStore::Part {
   ShardPart part;
 };
 
-ShardStore::ShardStore(std::string directory) : directory_(std::move(directory)) {}
-ShardStore::~ShardStore() = default;
+ShardStore::ShardStore(std::string directory, int lock) : directory_(std::move(directory)), lock_(lock) {}
+
+ShardStore::~ShardStore() {
+  part_.reset();
+  ::close(lock_);
+}
 
 Result<std::unique_ptr<ShardStore>> ShardStore::open(const std::string& directory) {
   std::error_code error;
   std::filesystem::create_directories(directory, error);
-  if (error) return fail(ErrorCode::Unavailable, "creating the shard store " + directory + ": " + error.message());
-  if (::access(directory.c_str(), R_OK | W_OK | X_OK) != 0) {
-    return fail(ErrorCode::Unavailable, "the shard store " + directory + " is not writable: give another directory with --state");
-  }
-  return std::unique_ptr<ShardStore>(new ShardStore(directory));
+  if (error) return fail(ErrorCode::Unavailable, "creating the shard store " + directory + ": " + error.message() + ": give another directory with --state");
+  const Result<int> lock = lock_directory(directory);
+  if (!lock) return fail(lock.error());
+  std::unique_ptr<ShardStore> store(new ShardStore(directory, *lock));
+  store->remove_leftovers();
+  return store;
 }
 
-std::string ShardStore::path_of(const TensorRef& tensor, const char* suffix) const {
-  return directory_ + "/" + panel_file_name(tensor) + suffix;
+// A part without its resume point (or the reverse) can never be gone on with. Other layouts' files are another version's: left alone.
+void ShardStore::remove_leftovers() {
+  std::error_code error;
+  for (const auto& file : std::filesystem::directory_iterator(directory_, error)) {
+    const std::filesystem::path& path = file.path();
+    const std::filesystem::path base = path.parent_path() / path.stem();
+    const auto lacks = [&](const char* suffix) { return !std::filesystem::exists(base.string() + suffix, error); };
+    const bool is_orphan = (path.extension() == ".part" && lacks(".resume")) || (path.extension() == ".resume" && lacks(".part")) ||
+                           path.extension() == ".new";
+    if (is_orphan) std::filesystem::remove(path, error);
+  }
 }
+
+std::string ShardStore::path_of(const TensorRef& tensor) const { return directory_ + "/" + panel_file_name(tensor); }
 
 bool ShardStore::map_if_present(const TensorRef& tensor) {
   {
     const std::lock_guard lock(mutex_);
-    if (mapped_.contains(tensor.sha256)) return true;
+    if (const auto known = mapped_.find(tensor.sha256); known != mapped_.end()) {
+      known->second->wanted_by = std::max(known->second->wanted_by, epoch_);
+      return true;
+    }
   }
   const std::string path = path_of(tensor);
   Result<MappedFile> file = open_panel_file(path, tensor);
@@ -56,7 +100,7 @@ bool ShardStore::map_if_present(const TensorRef& tensor) {
     }
     return false;
   }
-  auto entry = std::make_unique<Entry>(tensor, *std::move(file));
+  auto entry = std::unique_ptr<Entry>(new Entry{tensor, *std::move(file), epoch_});
   const std::lock_guard lock(mutex_);
   mapped_.emplace(tensor.sha256, std::move(entry));
   return true;
@@ -64,18 +108,10 @@ bool ShardStore::map_if_present(const TensorRef& tensor) {
 
 StoreChecked ShardStore::check(Epoch epoch, std::span<const TensorRef> tensors) {
   part_.reset();  // saves how far it came
+  epoch_ = epoch;
   StoreChecked result{.epoch = epoch};
   std::set<Sha256> seen;
-  {
-    const std::lock_guard lock(mutex_);
-    checked_.clear();
-    for (const TensorRef& tensor : tensors) checked_.insert(tensor.sha256);
-  }
   for (const TensorRef& tensor : tensors) {
-    {
-      const std::lock_guard lock(mutex_);
-      by_name_[tensor.name] = tensor.sha256;
-    }
     if (!seen.insert(tensor.sha256).second) continue;  // a tied head
     const std::uint64_t bytes = stored_body_bytes(tensor);
     result.bytes_total += bytes;
@@ -88,6 +124,7 @@ StoreChecked ShardStore::check(Epoch epoch, std::span<const TensorRef> tensors) 
     result.bytes_present += bytes / num_panels * first;
     result.missing.push_back({tensor, first, num_panels, bytes / num_panels});
   }
+  num_missing_ = result.missing.size();
   return result;
 }
 
@@ -118,49 +155,55 @@ std::variant<ShardWritten, StoreFailed> ShardStore::write(const TensorRef& tenso
   ShardWritten written{tensor.sha256, data.first_panel, data.num_panels, 0, part.num_panels_in() == num_panels};
   written.stored_bytes = stored_body_bytes(tensor) / num_panels * data.num_panels;
   if (!written.complete) return written;
-  Status finished = part.finish();
+  const Status finished = part.finish();
   part_.reset();
   if (!finished) return failed(finished.error().message(), finished.error().code() == ErrorCode::Corrupt);
   if (!map_if_present(tensor)) return failed("tensor " + tensor.name + " cannot be read back from " + path_of(tensor), true);
+  if (num_missing_ > 0) --num_missing_;
+  unsynced_ = true;
   return written;
 }
 
-void ShardStore::retain(std::span<const TensorRef> tensors) {
-  const std::lock_guard lock(mutex_);
-  std::erase_if(mapped_, [&](const auto& mapped) {
-    const auto is_it = [&](const TensorRef& t) { return t.sha256 == mapped.first; };
-    return !checked_.contains(mapped.first) && std::ranges::none_of(tensors, is_it);
-  });
+void ShardStore::sync() {
+  if (!unsynced_ || num_missing_ > 0) return;
+  unsynced_ = false;
+  if (::syncfs(lock_) != 0) log_warn("store_not_synced", {{"directory", directory_}, {"reason", std::strerror(errno)}});
 }
 
-Result<ShardStore::Entry*> ShardStore::find(const TensorSpec& spec) {
+void ShardStore::serve(std::span<const TensorRef> tensors) {
+  served_.clear();
+  for (const TensorRef& tensor : tensors) served_[tensor.name] = tensor.sha256;
+}
+
+void ShardStore::retain(Epoch epoch) {
   const std::lock_guard lock(mutex_);
-  const auto name = by_name_.find(spec.file_name);
-  const auto entry = name == by_name_.end() ? mapped_.end() : mapped_.find(name->second);
+  std::erase_if(mapped_, [&](const auto& mapped) { return mapped.second->wanted_by < epoch; });
+}
+
+// The bytes stay mapped until the compute thread itself retains a later plan.
+Result<Bytes> ShardStore::find(const TensorSpec& spec) {
+  const auto name = served_.find(spec.file_name);
+  const std::lock_guard lock(mutex_);
+  const auto entry = name == served_.end() ? mapped_.end() : mapped_.find(name->second);
   if (entry == mapped_.end()) return fail(ErrorCode::NotFound, "tensor " + spec.file_name + " is not in the shard store");
   const TensorRef& tensor = entry->second->tensor;
-  if (tensor.rows != spec.rows || tensor.cols != spec.cols || tensor.type != static_cast<std::uint32_t>(spec.type)) {
-    return fail(ErrorCode::Corrupt, "tensor " + spec.file_name + " in the shard store has another shape than the plan's");
-  }
-  return entry->second.get();
+  const bool is_it = tensor.rows == spec.rows && tensor.cols == spec.cols && tensor.type == static_cast<std::uint32_t>(spec.type) &&
+                     tensor.is_matrix == spec.is_matrix;
+  if (!is_it) return fail(ErrorCode::Corrupt, "tensor " + spec.file_name + " in the shard store has another shape than the plan's");
+  return panel_file_body(entry->second->file);
 }
 
 Result<PanelMatrix> ShardStore::matrix(const TensorSpec& spec) {
-  const Result<Entry*> entry = find(spec);
-  if (!entry) return fail(entry.error());
-  return PanelMatrix{spec.type, spec.rows, spec.cols, panel_file_body((*entry)->file).data()};
+  const Result<Bytes> body = find(spec);
+  if (!body) return fail(body.error());
+  return PanelMatrix{spec.type, spec.rows, spec.cols, body->data()};
 }
 
 Result<std::span<const float>> ShardStore::vector(const TensorSpec& spec) {
-  const Result<Entry*> found = find(spec);
-  if (!found) return fail(found.error());
-  Entry& entry = **found;
-  if (entry.floats.empty()) {
-    const Bytes body = panel_file_body(entry.file);
-    entry.floats.resize(body.size() / sizeof(float));
-    std::memcpy(entry.floats.data(), body.data(), body.size());
-  }
-  return std::span<const float>(entry.floats);
+  const Result<Bytes> body = find(spec);
+  if (!body) return fail(body.error());
+  static_assert(kPanelFileHeaderBytes % alignof(float) == 0);  // and mappings begin at pages
+  return std::span<const float>(reinterpret_cast<const float*>(body->data()), body->size() / sizeof(float));
 }
 
 }  // namespace shoal

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
-#include <optional>
 
 #include "model/model_config_codec.h"
+#include "worker/plan_check.h"
 
 namespace shoal {
 
@@ -24,27 +24,6 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 }  // namespace
-
-Result<std::vector<TensorSpec>> tensor_specs_of(const std::vector<TensorRef>& refs) {
-  std::vector<TensorSpec> specs;
-  for (const TensorRef& ref : refs) {
-    const std::optional<WeightType> type = weight_type_from(ref.type);
-    if (!type || ref.role > static_cast<std::uint8_t>(TensorRole::Head)) {
-      return fail(ErrorCode::Unsupported, "tensor " + ref.name + " has a type or role this worker does not know: upgrade it");
-    }
-    if (ref.rows == 0 || ref.cols == 0 || ref.cols % block_shape(*type).block_elements != 0) {
-      return fail(ErrorCode::Corrupt, "tensor " + ref.name + " has an impossible shape");
-    }
-    specs.push_back({.role = static_cast<TensorRole>(ref.role),
-                     .unit = ref.unit,
-                     .file_name = ref.name,
-                     .type = *type,
-                     .rows = ref.rows,
-                     .cols = ref.cols,
-                     .is_matrix = ref.is_matrix});
-  }
-  return specs;
-}
 
 StageExecutor::StageExecutor(const KernelTable& kernels, ThreadPool& pool, ShardSource& source)
     : kernels_(kernels), pool_(pool), source_(source) {}
@@ -102,18 +81,14 @@ StageExecutor::OpenStage* StageExecutor::find(std::uint32_t stage) {
 
 StepDone StageExecutor::run(StepFrame frame) {
   const auto start = std::chrono::steady_clock::now();
-  StepDone done;
   OpenStage* stage = find(frame.stage);
-  if (!stage) {
-    done.epoch = frame.epoch;
-    done.stage = frame.stage;
-    done.groups = std::move(frame.groups);
-    done.error = Error(ErrorCode::Unavailable, "the stage is not open");
-    return done;
+  const Status ran = stage ? run_rows(*stage, frame) : Status(fail(ErrorCode::Unavailable, "the stage is not open"));
+  if (!ran) {
+    StepDone failed{.epoch = frame.epoch, .stage = frame.stage, .output = {}, .rows = {}, .error = ran.error()};
+    failed.output = std::move(frame);
+    return failed;
   }
-  const Status ran = run_rows(*stage, frame);
-  done = hand_on(*stage, std::move(frame));
-  if (!ran) done.error = ran.error();
+  StepDone done = hand_on(*stage, std::move(frame));
   done.seconds = seconds_since(start);
   return done;
 }
@@ -153,7 +128,7 @@ Status StageExecutor::run_rows(OpenStage& stage, const StepFrame& frame) {
   return stage.backend->run({.groups = groups_, .ids = frame.ids, .hidden = hidden_, .sampling = sampling_, .depth = depth_}, output_);
 }
 
-void StageExecutor::pick_wanted_rows(const OpenStage&, const StepFrame& frame, std::byte* out) const {
+void StageExecutor::pick_wanted_rows(const StepFrame& frame, std::byte* out) const {
   const std::size_t row_bytes = config_.activation_bytes();
   std::size_t row = 0;
   for (const RowGroup& group : frame.groups) {
@@ -169,7 +144,6 @@ StepDone StageExecutor::hand_on(OpenStage& stage, StepFrame frame) {
   StepDone done;
   done.epoch = frame.epoch;
   done.stage = frame.stage;
-  done.groups = frame.groups;
   if (stage.ends_with_head) {
     done.output = CandidatesFrame{.epoch = frame.epoch,
                                   .pipeline = frame.pipeline,
@@ -181,16 +155,16 @@ StepDone StageExecutor::hand_on(OpenStage& stage, StepFrame frame) {
   std::size_t rows = 0;
   for (const RowGroup& group : frame.groups) rows += stage.next_is_head_alone ? group.num_wanted() : group.num_rows;
   if (rows > 0 && !output_.hidden.empty()) {
-    done.rows = SharedBuffer::of_size(rows * config_.activation_bytes());
+    done.rows = buffers_.take(rows * config_.activation_bytes());
     if (stage.next_is_head_alone) {
-      pick_wanted_rows(stage, frame, done.rows.data());
+      pick_wanted_rows(frame, done.rows.data());
     } else {
       std::memcpy(done.rows.data(), output_.hidden.data(), done.rows.size());
     }
   }
   frame.stage += 1;
   frame.dtype = rows > 0 ? Dtype::F32 : Dtype::None;
-  frame.payload = payload_chunks(done.rows);
+  fill_payload(done.rows, frame.payload);
   done.output = std::move(frame);
   return done;
 }

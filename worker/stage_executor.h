@@ -8,9 +8,10 @@
 #include "base/result.h"
 #include "kernels/kernel_table.h"
 #include "kernels/thread_pool.h"
+#include "model/shard_source.h"
 #include "model/stage_backend.h"
 #include "transport/messages.h"
-#include "worker/shard_store.h"
+#include "worker/shared_buffer.h"
 #include "worker/worker_state.h"
 
 namespace shoal {
@@ -36,7 +37,7 @@ class StageExecutor {
   Status open_stage(const PlanMessage& plan, std::uint32_t index);
   Status run_rows(OpenStage& stage, const StepFrame& frame);
   StepDone hand_on(OpenStage& stage, StepFrame frame);
-  void pick_wanted_rows(const OpenStage& stage, const StepFrame& frame, std::byte* out) const;
+  void pick_wanted_rows(const StepFrame& frame, std::byte* out) const;
   void gather_rows(const StepFrame& frame);
 
   const KernelTable& kernels_;
@@ -46,6 +47,7 @@ class StageExecutor {
   std::map<std::uint32_t, std::unique_ptr<OpenStage>> stages_;
   std::map<SequenceId, SequenceOpen> opens_;  // where the head is held
   StageOutput output_;
+  SharedBufferPool buffers_;
   // Per step, kept for their capacity.
   std::vector<RowGroup> groups_;
   std::vector<const SamplingParams*> sampling_;
@@ -53,8 +55,5 @@ class StageExecutor {
   std::vector<std::byte> gathered_;
   const std::byte* hidden_ = nullptr;
 };
-
-// The TensorSpecs of a plan's references. Bytes from outside: roles, types and sizes are checked.
-Result<std::vector<TensorSpec>> tensor_specs_of(const std::vector<TensorRef>& refs);
 
 }  // namespace shoal

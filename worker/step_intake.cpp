@@ -8,7 +8,7 @@ namespace {
 
 using Commands = std::vector<WorkerCommand>;
 
-void refuse(const StepFrame& frame, const RowGroup& group, StepNumber expected, RefusalReason reason, std::string detail,
+void refuse(const StepFrame& frame, const RowGroup& group, StepNumber expected, RefusalReason reason, const std::string& detail,
             Commands& commands) {
   commands.push_back(SendMessage{kHub, Lane::Control,
                                  StepRefused{.epoch = frame.epoch,
@@ -17,7 +17,7 @@ void refuse(const StepFrame& frame, const RowGroup& group, StepNumber expected, 
                                              .step = group.step,
                                              .expected = expected,
                                              .reason = reason,
-                                             .detail = std::move(detail)}});
+                                             .detail = reason_text(detail)}});
 }
 
 bool begins_with_embedding(const StageAssignment& stage) { return stage.units.begin == 0; }
@@ -132,9 +132,9 @@ void take_step(WorkerState& state, DeviceId from, StepFrame frame, Commands& com
     ++state.totals.rejected_frames;
     return;
   }
-  if (std::string fault = find_fault(*state.active, state.settings.device, from, frame); !fault.empty()) {
+  if (const std::string fault = find_fault(*state.active, state.settings.device, from, frame); !fault.empty()) {
     ++state.totals.rejected_frames;
-    refuse(frame, frame.groups.front(), StepNumber{0}, RefusalReason::Invalid, std::move(fault), commands);
+    refuse(frame, frame.groups.front(), StepNumber{0}, RefusalReason::Invalid, fault, commands);
     return;
   }
   StepWindow& window = state.windows[frame.stage];

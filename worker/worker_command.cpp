@@ -1,6 +1,7 @@
 #include "worker/worker_command.h"
 
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 
 #include <atomic>
@@ -13,6 +14,10 @@
 #include <string>
 
 #include "base/log.h"
+#include "base/printable.h"
+#include "kernels/kernel_table.h"
+#include "transport/limits.h"
+#include "worker/joining.h"
 #include "worker/worker_process.h"
 
 namespace shoal {
@@ -146,6 +151,25 @@ Result<JoinToken> token_of(const Arguments& arguments) {
   return parse_join_token(text);
 }
 
+// What can be told before anything is opened.
+std::string find_fault(const WorkerOptions& options) {
+  if (options.hub.empty()) return "--hub HOST:PORT is needed";
+  if (const Result<HostPort> hub = parse_host_port(options.hub); !hub) return "--hub: " + hub.error().message();
+  if (options.name.size() > kMaxNameBytes || options.name != printable(options.name, kMaxNameBytes)) {
+    return "--name is longer than " + std::to_string(kMaxNameBytes) + " bytes or not printable";
+  }
+  if (const Result<const KernelTable*> kernels = choose_kernels(options.kernels); !kernels) return "--kernels: " + kernels.error().message();
+  return "";
+}
+
+// A device has little memory, and the plan counts every byte: two heaps for all threads, and large blocks go back to the system when freed.
+void keep_memory_small() {
+  constexpr int kLargeBlock = 1 << 20;
+  ::mallopt(M_ARENA_MAX, 2);
+  ::mallopt(M_MMAP_THRESHOLD, kLargeBlock);
+  ::mallopt(M_TRIM_THRESHOLD, 2 * kLargeBlock);
+}
+
 }  // namespace
 
 int worker_command(int argc, char** argv) {
@@ -162,16 +186,18 @@ int worker_command(int argc, char** argv) {
     if (const std::string fault = take_option(option, ::optarg, arguments); !fault.empty()) return misuse(fault);
   }
   if (::optind < argc) return misuse(std::string("unexpected argument: ") + argv[::optind]);
-  if (arguments.options.hub.empty()) return misuse("--hub HOST:PORT is needed");
   Result<JoinToken> token = token_of(arguments);
   if (!token) return misuse(token.error().message());
   arguments.options.token = *std::move(token);
+  if (const std::string fault = find_fault(arguments.options); !fault.empty()) return misuse(fault);
+  keep_memory_small();
 
   struct sigaction action {};
   action.sa_handler = on_signal;
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is a full disk like any other: told to the hub
   const Status ran = run_worker(std::move(arguments.options), g_stop);
   if (ran) return 0;
   std::fprintf(stderr, "shoal worker: %s\n", ran.error().message().c_str());

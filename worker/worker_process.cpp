@@ -2,7 +2,7 @@
 
 #include <unistd.h>
 
-#include <filesystem>
+#include <deque>
 #include <random>
 #include <vector>
 
@@ -73,15 +73,20 @@ class WorkerReactor {
     commands_.clear();
     on_event(state_, std::move(event), clock_.now(), commands_);
     for (WorkerCommand& command : commands_) carry_out(std::move(command));
+    while (!unserved_.empty()) {
+      WorkerEvent refusal = std::move(unserved_.front());
+      unserved_.pop_front();
+      handle(std::move(refusal));
+    }
   }
 
   void carry_out(WorkerCommand command) {
     std::visit(
         [&]<typename C>(C& c) {
           if constexpr (std::is_same_v<C, OpenStages> || std::is_same_v<C, RunStep> || std::is_same_v<C, MeasureProfile>) {
-            if (!compute_.try_push(std::move(c))) log_warn("compute_queue_full");
+            push(compute_, ComputeThread::Work(std::move(c)));
           } else if constexpr (std::is_same_v<C, CheckStore> || std::is_same_v<C, WriteShard>) {
-            if (!store_.try_push(std::move(c))) log_warn("store_queue_full");
+            push(store_, StoreThread::Work(std::move(c)));
           } else if constexpr (std::is_same_v<C, Exit>) {
             exit_ = std::move(c);
           } else if (Status done = perform(network_, c); !done) {
@@ -91,6 +96,13 @@ class WorkerReactor {
         command);
   }
 
+  template <typename Thread>
+  void push(Thread& thread, typename Thread::Work work) {
+    if (thread.try_push(work)) return;
+    log_warn("queue_full");
+    std::visit([&](auto& refused) { unserved_.push_back(no_room_for(refused)); }, work);
+  }
+
   SteadyClock clock_;
   ZmqNetwork& network_;
   Joined joined_;
@@ -98,6 +110,7 @@ class WorkerReactor {
   ComputeThread compute_;
   WorkerState state_;
   std::vector<WorkerCommand> commands_;
+  std::deque<WorkerEvent> unserved_;
   std::optional<Exit> exit_;
   Time ticked_{};
   Time measured_{};

@@ -43,9 +43,9 @@ void connect_peers(WorkerState& state, const std::vector<PeerAddress>& peers, Ti
     if (peer.device == state.settings.device || peer.device == kHub) continue;
     Peer& known = state.peers[peer.device];
     known.named_at = now;
+    commands.push_back(AdmitPeer{peer.device, peer.public_key});  // each time: a neighbour cut off for a bad frame is given another chance
     if (known.address == peer) continue;
     known.address = peer;
-    commands.push_back(AdmitPeer{peer.device, peer.public_key});
     commands.push_back(ConnectPeer{peer.device, Lane::Data, peer.inbox, peer.public_key});
   }
 }
@@ -101,7 +101,7 @@ void on(WorkerState& state, PlanMessage plan, Time now, Commands& commands) {
   Result<ModelConfig> config = parse_model_config(plan.config);
   Status sense = config ? check_plan(plan, *config) : Status(fail(config.error()));
   if (!sense) {
-    to_hub(StageStatus{.epoch = plan.epoch, .state = StageState::Failed, .reason = sense.error().message()}, commands);
+    to_hub(StageStatus{.epoch = plan.epoch, .state = StageState::Failed, .reason = reason_text(sense.error().message())}, commands);
     return;
   }
   connect_peers(state, plan.peers, now, commands);
@@ -214,7 +214,7 @@ void on_stages_opened(WorkerState& state, StagesOpened opened, Commands& command
   status.kv_bytes = opened.kv_bytes;
   if (opened.error) {
     status.state = StageState::Failed;
-    status.reason = opened.error->message();
+    status.reason = reason_text(opened.error->message());
   }
   to_hub(std::move(status), commands);
 }

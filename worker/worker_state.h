@@ -9,8 +9,10 @@
 
 #include "base/clock.h"
 #include "base/ids.h"
+#include "base/printable.h"
 #include "base/result.h"
 #include "model/model_config.h"
+#include "transport/limits.h"
 #include "transport/messages.h"
 #include "transport/network.h"
 #include "transport/network_commands.h"
@@ -140,6 +142,7 @@ struct PlanProgress {
   std::uint32_t next_panel = 0;          // of missing[asking]
   std::vector<ShardRequest> asked;       // not yet answered, in order
   std::uint32_t writing = 0;             // answered, not yet on disk
+  std::uint32_t num_restarts = 0;        // because what was fetched was worthless
   Time reported_at{};
   Time progressed_at{};
 
@@ -182,6 +185,9 @@ struct WorkerState {
   Beat totals;                           // counters of the next beat
   Time beat_at{};
 };
+
+// A reason as a message may carry it: short enough, and printable.
+inline std::string reason_text(const std::string& text) { return printable(text, kMaxReasonBytes - 3); }  // room for the ellipsis
 
 WorkerState make_worker_state(WorkerSettings settings, Time now);
 

@@ -55,7 +55,7 @@ class FailureTest(unittest.TestCase):
 
     def test_when_survivors_cannot_hold_the_model_requests_end_with_a_reason_and_service_returns(self):
         # Each device holds about half of SmolLM2: two are enough, one is not.
-        with Cluster(smollm2(), workers=2, memory=["150M", "150M"], options=["--context", "512", "--kv-positions", "1024"]) as cluster:
+        with Cluster(smollm2(), workers=2, memory=["115M", "115M"], options=["--context", "512", "--kv-positions", "1024"]) as cluster:
             cluster.wait_ready()
             client = Client(cluster, prompt=random_prompt(1, 64, 49000), max_tokens=400, temperature=0.9, seed=1, ignore_eos=True)
             while len(client.ids) < 5 and client.is_alive():

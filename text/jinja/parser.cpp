@@ -9,8 +9,8 @@ namespace shoal::jinja {
 
 // --- tokens
 
-Token Parser::take() {
-  Token token = tokens_[at_];
+const Token& Parser::take() {
+  const Token& token = tokens_[at_];
   if (at_ + 1 < tokens_.size()) ++at_;
   return token;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,7 +24,7 @@ class Parser {
   // --- tokens
   const Token& current() const { return tokens_[at_]; }
   const Token& look_ahead() const { return tokens_[at_ + 1 < tokens_.size() ? at_ + 1 : at_]; }
-  Token take();
+  const Token& take();  // the current token; moves on to the next
   bool skip_name(std::string_view name);
   bool skip_operator(std::string_view op);
   void expect(TokenKind kind, const char* what);
@@ -84,9 +85,9 @@ class Parser {
   CallArguments parse_test_arguments();
   CallArgument parse_argument();
   template <typename Operator>
-  using OperatorNames = std::vector<std::pair<std::string_view, Operator>>;
+  using OperatorNames = std::span<const std::pair<std::string_view, Operator>>;
   ExpressionPtr parse_arithmetic(ExpressionPtr (Parser::*parse_operand)(),
-                                 const OperatorNames<ArithmeticOperator>& operators);
+                                 OperatorNames<ArithmeticOperator> operators);
   ExpressionPtr parse_power_operand() { return parse_unary(); }
   bool take_compare_operator(CompareOperator& op);
 

@@ -1,9 +1,30 @@
 #include <algorithm>
+#include <array>
 
 #include "text/jinja/parser.h"
 #include "text/jinja/parser_support.h"
 
 namespace shoal::jinja {
+namespace {
+
+template <typename Operator>
+using Named = std::pair<std::string_view, Operator>;
+
+constexpr std::array<Named<CompareOperator>, 6> kComparisons = {{{"==", CompareOperator::Equal},
+                                                                 {"!=", CompareOperator::NotEqual},
+                                                                 {"<", CompareOperator::Less},
+                                                                 {"<=", CompareOperator::LessEqual},
+                                                                 {">", CompareOperator::Greater},
+                                                                 {">=", CompareOperator::GreaterEqual}}};
+constexpr std::array<Named<ArithmeticOperator>, 2> kSums = {
+    {{"+", ArithmeticOperator::Add}, {"-", ArithmeticOperator::Subtract}}};
+constexpr std::array<Named<ArithmeticOperator>, 4> kProducts = {{{"*", ArithmeticOperator::Multiply},
+                                                                 {"/", ArithmeticOperator::Divide},
+                                                                 {"//", ArithmeticOperator::FloorDivide},
+                                                                 {"%", ArithmeticOperator::Modulo}}};
+constexpr std::array<Named<ArithmeticOperator>, 1> kPowers = {{{"**", ArithmeticOperator::Power}}};
+
+}  // namespace
 
 ExpressionPtr Parser::make(int line, int children_height, Expression::Node node) const {
   if (children_height >= kMaxNesting) {
@@ -83,11 +104,7 @@ ExpressionPtr Parser::parse_not() {
 }
 
 bool Parser::take_compare_operator(CompareOperator& op) {
-  static const OperatorNames<CompareOperator> kOperators = {
-      {"==", CompareOperator::Equal},  {"!=", CompareOperator::NotEqual},
-      {"<", CompareOperator::Less},    {"<=", CompareOperator::LessEqual},
-      {">", CompareOperator::Greater}, {">=", CompareOperator::GreaterEqual}};
-  for (const auto& [text, compare] : kOperators) {
+  for (const auto& [text, compare] : kComparisons) {
     if (!skip_operator(text)) continue;
     op = compare;
     return true;
@@ -113,7 +130,7 @@ ExpressionPtr Parser::parse_comparison() {
 }
 
 ExpressionPtr Parser::parse_arithmetic(ExpressionPtr (Parser::*parse_operand)(),
-                                       const OperatorNames<ArithmeticOperator>& operators) {
+                                       OperatorNames<ArithmeticOperator> operators) {
   const int line = current().line;
   ArithmeticExpression node{(this->*parse_operand)(), {}};
   for (bool found = true; found;) {
@@ -130,10 +147,7 @@ ExpressionPtr Parser::parse_arithmetic(ExpressionPtr (Parser::*parse_operand)(),
   return make(line, height, std::move(node));
 }
 
-ExpressionPtr Parser::parse_sum() {
-  return parse_arithmetic(&Parser::parse_concatenation,
-                          {{"+", ArithmeticOperator::Add}, {"-", ArithmeticOperator::Subtract}});
-}
+ExpressionPtr Parser::parse_sum() { return parse_arithmetic(&Parser::parse_concatenation, kSums); }
 
 ExpressionPtr Parser::parse_concatenation() {
   const int line = current().line;
@@ -145,16 +159,9 @@ ExpressionPtr Parser::parse_concatenation() {
   return make(line, height, ConcatExpression{std::move(parts)});
 }
 
-ExpressionPtr Parser::parse_product() {
-  return parse_arithmetic(&Parser::parse_power, {{"*", ArithmeticOperator::Multiply},
-                                                 {"/", ArithmeticOperator::Divide},
-                                                 {"//", ArithmeticOperator::FloorDivide},
-                                                 {"%", ArithmeticOperator::Modulo}});
-}
+ExpressionPtr Parser::parse_product() { return parse_arithmetic(&Parser::parse_power, kProducts); }
 
-ExpressionPtr Parser::parse_power() {
-  return parse_arithmetic(&Parser::parse_power_operand, {{"**", ArithmeticOperator::Power}});
-}
+ExpressionPtr Parser::parse_power() { return parse_arithmetic(&Parser::parse_power_operand, kPowers); }
 
 ExpressionPtr Parser::parse_unary(bool allows_filters) {
   const Nested nested(*this);
@@ -173,7 +180,7 @@ ExpressionPtr Parser::parse_unary(bool allows_filters) {
 }
 
 ExpressionPtr Parser::parse_primary() {
-  const Token token = current();
+  const Token& token = current();
   switch (token.kind) {
     case TokenKind::Name:
       return parse_name();

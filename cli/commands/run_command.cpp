@@ -1,0 +1,93 @@
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <iostream>
+#include <iterator>
+#include <memory>
+
+#include "cli/chat_stream.h"
+#include "cli/commands.h"
+#include "cli/process_signals.h"
+#include "cli/server_options.h"
+#include "cli/terminal_text.h"
+
+namespace shoal {
+namespace {
+
+struct Arguments {
+  ServerOptions server;
+  std::vector<std::string> words;
+  std::string system;
+  ChatQuestion question;
+};
+
+std::string prompt_of(const std::vector<std::string>& words) {
+  if (words.empty() || (words.size() == 1 && words[0] == "-")) {
+    return std::string(std::istreambuf_iterator<char>(std::cin), {});
+  }
+  std::string prompt;
+  for (const std::string& word : words) prompt += (prompt.empty() ? "" : " ") + word;
+  return prompt;
+}
+
+void print_text(std::string_view text, bool is_terminal) {
+  const std::string shown = is_terminal ? terminal_safe(text) : std::string(text);
+  std::fwrite(shown.data(), 1, shown.size(), stdout);
+  std::fflush(stdout);
+}
+
+int run(Arguments& arguments) {
+  if (arguments.words.empty() && ::isatty(STDIN_FILENO) == 1)
+    return report_failure("run", "a prompt is needed: shoal run \"Why is the sky blue?\"", 2);
+  const std::string prompt = prompt_of(arguments.words);
+  if (prompt.empty()) return report_failure("run", "the prompt is empty", 2);
+  ChatQuestion& question = arguments.question;
+  if (!arguments.system.empty()) question.turns.push_back({"system", arguments.system});
+  question.turns.push_back({"user", prompt});
+  catch_stop_signals();
+  const bool is_terminal = ::isatty(STDOUT_FILENO) == 1;
+  HttpClient client = arguments.server.client();
+  bool wrote = false;
+  const auto on_text = [&](std::string_view text) {
+    wrote = true;
+    print_text(text, is_terminal);
+  };
+  const Result<ChatAnswer> answer = stream_chat(client, question, on_text, &stop_requested());
+  if (wrote) print_text("\n", is_terminal);
+  if (!answer) return report_failure("run", answer.error().message());
+  std::fprintf(stderr, "%s%s\n", describe_speed(*answer).c_str(),
+               answer->stopped                     ? " (stopped)"
+               : answer->finish_reason == "length" ? " (cut at the token limit)"
+                                                   : "");
+  return answer->stopped ? 130 : 0;  // as a shell reports a program that Ctrl-C ended
+}
+
+}  // namespace
+
+void add_run_command(CLI::App& app, int& status) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = app.add_subcommand("run", "ask one question and print the answer as it comes");
+  command->add_option("PROMPT", arguments->words,
+                      "the question; - or nothing reads it from the standard input");
+  command->add_option("--system", arguments->system, "what the model is told beforehand")->type_name("TEXT");
+  command
+      ->add_option("--max-tokens", arguments->question.max_tokens,
+                   "longest answer (default: as much as there is room for)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1 << 20));
+  command->add_option("--temperature", arguments->question.temperature, "0 is the likeliest token every time")
+      ->type_name("X")
+      ->check(CLI::Range(0.0, 2.0));
+  command->add_option("--seed", arguments->question.seed, "the same seed draws the same answer")
+      ->type_name("N");
+  command->add_option("--model", arguments->question.model, "refuse unless this model is served")
+      ->type_name("NAME");
+  add_server_options(*command, arguments->server);
+  command->footer(
+      "The speed goes to stderr. Example:\n  shoal run --temperature 0 \"Name three uses of a street "
+      "cabinet.\" > answer.txt");
+  command->callback([arguments, &status] { status = run(*arguments); });
+}
+
+}  // namespace shoal

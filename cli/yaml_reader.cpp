@@ -1,0 +1,202 @@
+#include "cli/yaml_reader.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <optional>
+
+namespace shoal {
+
+struct YamlMap::Document {
+  std::string path;
+  std::optional<Error> first_fault;
+};
+
+namespace {
+
+constexpr std::uintmax_t kMaxFileBytes = 1 << 20;
+
+std::string place(const std::string& path, const YAML::Mark& mark) {
+  return path + ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1);
+}
+
+// Edits from one word to the other (Levenshtein).
+std::size_t distance(const std::string& a, const std::string& b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t substituted = diagonal + (a[i - 1] != b[j - 1]);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substituted});
+    }
+  }
+  return row[b.size()];
+}
+
+std::string nearest_hint(const std::string& word, const std::vector<std::string>& right) {
+  if (right.empty()) return "";
+  const auto nearest =
+      std::ranges::min_element(right, {}, [&](const std::string& r) { return distance(word, r); });
+  if (distance(word, *nearest) <= std::max<std::size_t>(2, word.size() / 2))
+    return "; did you mean \"" + *nearest + "\"?";
+  std::string list;
+  for (const std::string& r : right) list += (list.empty() ? "" : ", ") + r;
+  return "; possible here: " + list;
+}
+
+std::optional<std::uint64_t> parse_bytes(const std::string& text) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const std::string unit(end, text.data() + text.size());
+  const int shift = unit.empty() ? 0 : unit == "K" ? 10 : unit == "M" ? 20 : unit == "G" ? 30 : -1;
+  if (error != std::errc() || shift < 0 || value == 0 || value > (UINT64_MAX >> shift)) return std::nullopt;
+  return value << shift;
+}
+
+}  // namespace
+
+YamlMap::YamlMap(std::shared_ptr<Document> document, std::shared_ptr<YAML::Node> node)
+    : document_(std::move(document)), node_(std::move(node)) {}
+
+Result<YamlMap> YamlMap::open(const std::string& path) {
+  std::error_code error;
+  const std::uintmax_t size = std::filesystem::file_size(path, error);
+  if (error) return fail(ErrorCode::NotFound, path + ": " + error.message());
+  if (size > kMaxFileBytes)
+    return fail(ErrorCode::InvalidArgument, path + " is larger than a cluster config can be (1 MB)");
+  auto document = std::make_shared<Document>();
+  document->path = path;
+  try {
+    auto root = std::make_shared<YAML::Node>(YAML::LoadFile(path));
+    if (!root->IsMap())
+      return fail(ErrorCode::InvalidArgument,
+                  place(path, root->Mark()) + ": a cluster config is a mapping (version, models, ...)");
+    return YamlMap(document, std::move(root));
+  } catch (const YAML::Exception& problem) {
+    return fail(ErrorCode::InvalidArgument, place(path, problem.mark) + ": " + problem.msg);
+  }
+}
+
+void YamlMap::fault_at(const YAML::Node& node, const std::string& what) {
+  if (!document_->first_fault) {
+    document_->first_fault =
+        Error(ErrorCode::InvalidArgument, place(document_->path, node.Mark()) + ": " + what);
+  }
+}
+
+void YamlMap::fault(const char* key, const std::string& what) {
+  const YAML::Node value = std::as_const(*node_)[key];
+  fault_at(value.IsDefined() ? value : *node_, what);
+}
+
+std::shared_ptr<YAML::Node> YamlMap::take(const char* key) {
+  known_.emplace_back(key);
+  const YAML::Node value = std::as_const(*node_)[key];
+  return value.IsDefined() && !value.IsNull() ? std::make_shared<YAML::Node>(value) : nullptr;
+}
+
+void YamlMap::require(const char* key) { required_.emplace_back(key); }
+
+bool YamlMap::has(const char* key) const {
+  const YAML::Node value = std::as_const(*node_)[key];
+  return value.IsDefined() && !value.IsNull();
+}
+
+void YamlMap::text(const char* key, std::string& out) {
+  const auto value = take(key);
+  if (!value) return;
+  if (!value->IsScalar()) return fault_at(*value, std::string("\"") + key + "\" is a text");
+  out = value->Scalar();
+}
+
+void YamlMap::texts(const char* key, std::vector<std::string>& out) {
+  const auto value = take(key);
+  if (!value) return;
+  if (!value->IsSequence()) return fault_at(*value, std::string("\"") + key + "\" is a list of texts");
+  for (const YAML::Node& entry : *value) {
+    if (!entry.IsScalar()) return fault_at(entry, std::string("\"") + key + "\" is a list of texts");
+    out.push_back(entry.Scalar());
+  }
+}
+
+void YamlMap::number(const char* key, std::uint64_t& out, std::uint64_t least, std::uint64_t most) {
+  const auto value = take(key);
+  if (!value) return;
+  const std::string text = value->IsScalar() ? value->Scalar() : "";
+  std::uint64_t parsed = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), parsed);
+  if (text.empty() || error != std::errc() || end != text.data() + text.size() || parsed < least ||
+      parsed > most) {
+    return fault_at(*value, std::string("\"") + key + "\" is a whole number from " + std::to_string(least) +
+                                " to " + std::to_string(most));
+  }
+  out = parsed;
+}
+
+void YamlMap::size(const char* key, std::uint64_t& out_bytes) {
+  const auto value = take(key);
+  if (!value) return;
+  const std::optional<std::uint64_t> bytes = value->IsScalar() ? parse_bytes(value->Scalar()) : std::nullopt;
+  if (!bytes) return fault_at(*value, std::string("\"") + key + "\" is a size (for example 512M or 2G)");
+  out_bytes = *bytes;
+}
+
+void YamlMap::one_of(const char* key, std::string& out, const std::vector<std::string>& choices) {
+  const auto value = take(key);
+  if (!value) return;
+  const std::string text = value->IsScalar() ? value->Scalar() : "";
+  if (std::ranges::find(choices, text) == choices.end()) {
+    return fault_at(*value,
+                    std::string("\"") + key + "\" cannot be \"" + text + "\"" + nearest_hint(text, choices));
+  }
+  out = text;
+}
+
+void YamlMap::map(const char* key, const std::function<void(YamlMap&)>& read) {
+  const auto value = take(key);
+  if (!value) return;
+  if (!value->IsMap()) return fault_at(*value, std::string("\"") + key + "\" is a mapping");
+  YamlMap inner(document_, value);
+  read(inner);
+  inner.finish_keys();
+}
+
+void YamlMap::maps(const char* key, const std::function<void(YamlMap&)>& read) {
+  const auto value = take(key);
+  if (!value) return;
+  if (!value->IsSequence()) return fault_at(*value, std::string("\"") + key + "\" is a list of mappings");
+  for (const YAML::Node& entry : *value) {
+    if (!entry.IsMap()) return fault_at(entry, std::string("\"") + key + "\" is a list of mappings");
+    YamlMap inner(document_, std::make_shared<YAML::Node>(entry));
+    read(inner);
+    inner.finish_keys();
+  }
+}
+
+void YamlMap::finish_keys() {
+  std::vector<std::string> seen;
+  for (const auto& entry : *node_) {
+    const std::string key = entry.first.IsScalar() ? entry.first.Scalar() : "";
+    if (std::ranges::find(known_, key) == known_.end())
+      fault_at(entry.first, "unknown key \"" + key + "\"" + nearest_hint(key, known_));
+    if (std::ranges::find(seen, key) != seen.end())
+      fault_at(entry.first, "the key \"" + key + "\" stands here twice");
+    seen.push_back(key);
+  }
+  for (const std::string& key : required_) {
+    if (!has(key.c_str())) fault_at(*node_, "the key \"" + key + "\" is missing");
+  }
+}
+
+Status YamlMap::finish() {
+  finish_keys();
+  if (document_->first_fault) return fail(*document_->first_fault);
+  return {};
+}
+
+}  // namespace shoal
