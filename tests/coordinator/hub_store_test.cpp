@@ -1,0 +1,116 @@
+#include "coordinator/hub_store.h"
+
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace shoal {
+namespace {
+
+class Folder {
+ public:
+  Folder() : path_(std::filesystem::temp_directory_path() / ("shoal-hub-store-" + std::to_string(::getpid()) + "-" + std::to_string(++count_))) {
+    std::filesystem::create_directories(path_);
+  }
+  ~Folder() { std::filesystem::remove_all(path_); }
+  std::string file() const { return path_ / "hub.sqlite"; }
+
+ private:
+  static inline int count_ = 0;
+  std::filesystem::path path_;
+};
+
+// SQLite keeps a number of the application's, big-endian, at byte 60 of the file.
+void write_user_version(const std::string& path, char version) {
+  std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+  file.seekp(60);
+  file.write("\0\0\0", 3).put(version);
+  REQUIRE(file.good());
+}
+
+HubStore opened(const Folder& folder) {
+  Result<HubStore> store = HubStore::open(folder.file());
+  REQUIRE_MESSAGE(store.has_value(), store.error().message());
+  return *std::move(store);
+}
+
+}  // namespace
+
+TEST_CASE("every run of the hub has a higher term") {
+  const Folder folder;
+  for (std::uint32_t term = 1; term < 5; ++term) {
+    HubStore store = opened(folder);
+    const Result<std::uint32_t> next = store.next_term();
+    REQUIRE(next.has_value());
+    CHECK(*next == term);
+  }
+}
+
+TEST_CASE("devices, measurements and the plan survive a restart") {
+  const Folder folder;
+  const std::string key(40, 'k');
+  RememberProfile profile{key, "avx2", 4, {}};
+  profile.report.model.fill(7);
+  profile.report.units = {{0, 1e-6, 2e-6, 3e-6}, {1, 1e-3, 2e-2, 3e-5}};
+  profile.report.read_bytes_per_second = 1.5e10;
+  RememberPlan plan;
+  plan.model.fill(9);
+  plan.stages = {{key, {0, 3}}, {std::string(40, 'x'), {3, 8}}};
+  {
+    HubStore store = opened(folder);
+    CHECK(store.remember(RememberDevice{DeviceId{3}, "cam-3", key, false}));
+    CHECK(store.remember(RememberDevice{DeviceId{3}, "cam-three", key, true}));
+    CHECK(store.remember(profile));
+    CHECK(store.remember(profile));
+    CHECK(store.remember(RememberPlan{plan.model, {{key, {0, 8}}}}));
+    CHECK(store.remember(plan));
+  }
+  HubStore store = opened(folder);
+  const Result<std::vector<RememberDevice>> devices = store.devices();
+  REQUIRE(devices.has_value());
+  REQUIRE(devices->size() == 1);
+  CHECK(devices->front().device == DeviceId{3});
+  CHECK(devices->front().name == "cam-three");
+  CHECK(devices->front().public_key == key);
+  CHECK(devices->front().revoked);
+  const Result<std::vector<RememberProfile>> profiles = store.profiles();
+  REQUIRE(profiles.has_value());
+  REQUIRE(profiles->size() == 1);
+  CHECK(profiles->front().report == profile.report);
+  CHECK(profiles->front().num_threads == 4);
+  const Result<std::optional<RememberPlan>> kept = store.plan();
+  REQUIRE(kept.has_value());
+  REQUIRE(kept->has_value());
+  REQUIRE((*kept)->stages.size() == 2);
+  CHECK((*kept)->model == plan.model);
+  CHECK((*kept)->stages[1].units == Range{3, 8});
+}
+
+TEST_CASE("a key that belongs to another device is not remembered twice") {
+  const Folder folder;
+  HubStore store = opened(folder);
+  CHECK(store.remember(RememberDevice{DeviceId{1}, "a", std::string(40, 'k'), false}));
+  CHECK_FALSE(store.remember(RememberDevice{DeviceId{2}, "b", std::string(40, 'k'), false}));
+  CHECK(store.next_term());  // and it still works
+}
+
+TEST_CASE("a file that is no database, a foreign one and one of another version are refused with what to do") {
+  const Folder folder;
+  SUBCASE("no database") { std::ofstream(folder.file()) << std::string(5000, '?'); }
+  SUBCASE("a foreign database") {
+    { HubStore store = opened(folder); }
+    write_user_version(folder.file(), 0);  // has tables, and they are not said to be ours
+  }
+  SUBCASE("another version") {
+    { HubStore store = opened(folder); }
+    write_user_version(folder.file(), 99);
+  }
+  const Result<HubStore> store = HubStore::open(folder.file());
+  REQUIRE_FALSE(store.has_value());
+  CHECK(store.error().message().find(folder.file()) != std::string::npos);
+  CHECK(store.error().message().find("--state") != std::string::npos);
+}
+
+}  // namespace shoal

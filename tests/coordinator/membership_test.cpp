@@ -1,0 +1,202 @@
+#include <doctest/doctest.h>
+
+#include "kernels/panels.h"
+#include "tests/coordinator/hub_fixture.h"
+
+namespace shoal {
+namespace {
+
+using std::chrono::milliseconds;
+
+const TinyModel& tiny() {
+  static const TinyModel model{7};
+  return model;
+}
+
+std::string join_reason(ScriptedHub& hub, JoinRequest request) {
+  hub.feed(NetworkEvent(JoinReceived{99, std::move(request)}));
+  const AnswerJoin* reply = hub.told<AnswerJoin>().back();
+  return reply->reply.admitted ? "" : reply->reply.reason;
+}
+
+Member& member(ScriptedHub& hub, DeviceId device) { return hub.state->members.at(device); }
+
+}  // namespace
+
+TEST_CASE("a worker that joins is admitted, remembered and told the hub's ports") {
+  ScriptedHub hub(tiny());
+  const DeviceId device = hub.join("cam-1");
+  CHECK(device == DeviceId{1});
+  const JoinReply& reply = hub.told<AnswerJoin>().back()->reply;
+  CHECK(reply.control_port == 7172);
+  CHECK(reply.data_port == 7173);
+  CHECK(reply.bulk_port == 7174);
+  CHECK(hub.told<AdmitPeer>().size() == 1);
+  CHECK(hub.told<RememberDevice>().size() == 1);
+  CHECK(hub.sent_to<Welcome>(device).size() == 1);
+  CHECK(hub.told<ConnectPeer>().size() == 1);
+  CHECK(member(hub, device).online);
+  CHECK(join_reason(hub, {.public_key = scripted_key(1), .name = "cam-1"}) == "");  // again, after a restart
+  CHECK(hub.state->members.size() == 1);
+}
+
+TEST_CASE("a worker of another protocol, a name in use and a revoked key are turned away with the reason") {
+  ScriptedHub hub(tiny());
+  const DeviceId device = hub.join("cam-1");
+  CHECK(join_reason(hub, {.protocol_version = kProtocolVersion + 1, .public_key = scripted_key(8), .name = "x"}).find("upgrade") != std::string::npos);
+  CHECK(join_reason(hub, {.public_key = scripted_key(8), .name = "cam-1"}).find("--name") != std::string::npos);
+  CHECK(hub.state->members.size() == 1);
+  hub.feed(NetworkEvent(Malformed{device, Lane::Control, "nonsense"}));
+  CHECK_FALSE(member(hub, device).online);
+  CHECK(hub.told<RevokePeer>().size() == 1);
+  CHECK(hub.told<RememberDevice>().back()->revoked);
+  CHECK(join_reason(hub, {.public_key = scripted_key(1), .name = "cam-1"}).find("revoked") != std::string::npos);
+  CHECK(join_reason(hub, {.public_key = scripted_key(8), .name = "cam-1"}) == "");  // the name is free again
+}
+
+TEST_CASE("what a revoked device still says is not heard") {
+  ScriptedHub hub(tiny());
+  const DeviceId device = hub.join("cam-1");
+  hub.feed(NetworkEvent(Malformed{device, Lane::Data, "nonsense"}));
+  hub.from(device, hub.hello_of(device));
+  hub.from(device, Beat{});
+  CHECK_FALSE(member(hub, device).online);
+}
+
+TEST_CASE("a hello that cannot work is refused so that the worker can say why") {
+  ScriptedHub hub(tiny());
+  const DeviceId device = hub.join("cam-1");
+  Hello other = hub.hello_of(device);
+  SUBCASE("protocol") { other.protocol_version += 1; }
+  SUBCASE("panel layout") { other.panel_layout_version = kPanelLayoutVersion + 1; }
+  hub.from(device, other);
+  REQUIRE(hub.sent_to<Refused>(device).size() == 1);
+  CHECK(hub.sent_to<Refused>(device).back()->reason.find("upgrade the older one") != std::string::npos);
+}
+
+TEST_CASE("a device with other arithmetic is excluded, unless it is allowed") {
+  for (const bool allowed : {false, true}) {
+    ClusterSettings settings;
+    settings.allow_inexact = allowed;
+    ScriptedHub hub(tiny(), settings);
+    const DeviceId device = hub.join("cam-1");
+    Hello other = hub.hello_of(device);
+    other.arithmetic_digest += 1;
+    other.instance += 1;
+    hub.say_hello(device, other);
+    CHECK(member(hub, device).excluded.empty() == allowed);
+    CHECK(hub.serve() == allowed);
+  }
+}
+
+TEST_CASE("a newer process of the same device takes the older one's place, and the older one is told to go") {
+  ScriptedHub hub(tiny());
+  const DeviceId device = hub.join("cam-1");
+  REQUIRE(hub.serve());
+  const Hello older = hub.hello_of(device);
+  Hello newer = older;
+  newer.instance += 1;
+  newer.inbox = "tcp://10.0.0.1:4001";
+  hub.say_hello(device, newer);
+  CHECK(hub.state->devices_lost == 1);
+  CHECK(member(hub, device).online);
+  CHECK(hub.told<ConnectPeer>().back()->endpoint == newer.inbox);
+  hub.from(device, older);
+  CHECK(hub.sent_to<Refused>(device).size() == 1);
+  CHECK(member(hub, device).hello.instance == newer.instance);
+  hub.from(device, newer);
+  CHECK(hub.state->devices_lost == 1);
+  REQUIRE(hub.serve());
+}
+
+TEST_CASE("the same process that reconnects is welcomed and keeps its part") {
+  ScriptedHub hub(tiny());
+  const DeviceId device = hub.join("cam-1");
+  REQUIRE(hub.serve());
+  const Epoch epoch = hub.state->active->epoch;
+  hub.feed(NetworkEvent(PeerDown{device, Lane::Control, false, "broke"}));
+  hub.from(device, hub.hello_of(device));
+  CHECK(hub.sent_to<Welcome>(device).size() == 2);
+  CHECK(hub.state->active->epoch == epoch);
+  CHECK(hub.state->phase == Phase::Ready);
+}
+
+TEST_CASE("a dead process is lost at once, a silent one within three seconds, and a beat brings the silent one back") {
+  ScriptedHub hub(tiny());
+  const DeviceId dead = hub.join("cam-1");
+  const DeviceId silent = hub.join("cam-2");
+  REQUIRE(hub.serve());
+  hub.run_for(std::chrono::seconds(4));
+  hub.silence(dead);
+  hub.feed(NetworkEvent(PeerDown{dead, Lane::Control, true, "refused"}));
+  CHECK_FALSE(member(hub, dead).online);
+  hub.silence(silent);
+  hub.run_for(std::chrono::seconds(3));
+  CHECK_FALSE(member(hub, silent).online);
+  CHECK(hub.state->phase != Phase::Ready);
+  hub.from(dead, Beat{});  // late words of a dead process
+  CHECK_FALSE(member(hub, dead).online);
+  hub.unsilence(silent);
+  hub.from(silent, Beat{});
+  CHECK(member(hub, silent).online);
+  CHECK(hub.serve());
+}
+
+TEST_CASE("a device whose compute stands still is left out for a while") {
+  ScriptedHub hub(tiny());
+  const DeviceId stuck = hub.join("cam-1");
+  const DeviceId other = hub.join("cam-2");
+  REQUIRE(hub.serve());
+  const DeviceId victim = hub.state->active->device_of(0);
+  const DeviceId rest = victim == stuck ? other : stuck;
+  hub.silence(victim);
+  for (int i = 0; i < 230; ++i) {
+    hub.from(victim, Beat{.finished_work = 5, .busy = 1});
+    hub.run_for(milliseconds(100));
+  }
+  CHECK(hub.state->phase == Phase::Ready);
+  CHECK_FALSE(hub.state->active->uses(victim));
+  CHECK(hub.state->active->uses(rest));
+}
+
+TEST_CASE("a device that does not measure itself does not keep the others waiting for ever") {
+  ScriptedHub hub(tiny());
+  const DeviceId mute = hub.join("cam-1");
+  hub.stop_measuring(mute);
+  hub.join("cam-2");
+  hub.run_for(std::chrono::seconds(61));
+  CHECK(hub.serve());
+  hub.run_for(std::chrono::seconds(130), milliseconds(500));
+  CHECK(hub.sent_to<ProfileRequest>(mute).size() == 3);
+  CHECK(member(hub, mute).excluded == "it did not answer the request to measure itself");
+}
+
+TEST_CASE("a request to measure that was lost with its connection is sent again") {
+  ScriptedHub hub(tiny());
+  const DeviceId device = hub.join("cam-1");
+  hub.silence(device);  // its messages are lost
+  hub.run_for(milliseconds(500));
+  hub.unsilence(device);
+  hub.from(device, hub.hello_of(device));
+  CHECK(hub.serve());
+}
+
+TEST_CASE("measurements of an earlier run count while kernels and threads are the same") {
+  ScriptedHub first(tiny());
+  first.join("cam-1");
+  REQUIRE(first.serve());
+  REQUIRE(first.told<RememberProfile>().size() == 1);
+  for (const bool same : {true, false}) {
+    ScriptedHub second(tiny());
+    RememberProfile profile = *first.told<RememberProfile>().front();
+    if (!same) profile.num_threads += 1;
+    restore_member(*second.state, {DeviceId{1}, "cam-1", scripted_key(1), false}, {profile}, second.commands);
+    CHECK(second.told<AdmitPeer>().size() == 1);
+    const DeviceId device = second.join("cam-1");
+    CHECK(device == DeviceId{1});
+    REQUIRE(second.serve());
+    CHECK(second.sent_to<ProfileRequest>(device).size() == (same ? 0u : 1u));
+  }
+}
+
+}  // namespace shoal

@@ -1,0 +1,211 @@
+#include <doctest/doctest.h>
+
+#include "coordinator/broken_links.h"
+#include "tests/simulation/judged_requests.h"
+
+namespace shoal {
+namespace {
+
+using std::chrono::milliseconds;
+
+JudgedRequest long_answer(const TinyModel& model) {
+  InferenceRequest request;
+  for (TokenId i = 0; i < 40; ++i) request.prompt.push_back((3 + 37 * i) % 590);
+  request.max_tokens = 60;
+  request.ignore_end = request.has_seed = true;
+  request.sampling.temperature = 0.9f;
+  request.sampling.seed = 7;
+  return judge(model, std::move(request));
+}
+
+struct Run {
+  Run(const TinyModel& model, SimClusterOptions options) : judged(long_answer(model)), cluster(serving_cluster(std::move(options))) {}
+
+  void ask_and_wait_for(std::size_t tokens) {
+    id = cluster->submit(judged.request);
+    REQUIRE(cluster->run_until([&] { return cluster->answer(id).tokens.size() >= tokens; }));
+  }
+  std::string end(Duration limit = std::chrono::seconds(60)) {
+    (void)cluster->run_until([&] { return has_ended(cluster->events_of(id)); }, limit);
+    return fault_in(judged, cluster->events_of(id), false);
+  }
+  DeviceId device_of(std::size_t stage) const { return cluster->hub().active->device_of(stage); }
+
+  JudgedRequest judged;
+  std::unique_ptr<SimCluster> cluster;
+  RequestId id = 0;
+};
+
+SimClusterOptions slow_devices(const TinyModel& model, std::size_t count, std::uint64_t seed) {
+  SimClusterOptions options = sim_options(model, count, seed);
+  for (SimDevice& device : options.devices) device.seconds_per_unit_row = 300e-6;
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("a device that was frozen comes back when it thaws, and the text goes on") {
+  const TinyModel model{7};
+  for (const Duration length : {Duration(milliseconds(700)), Duration(std::chrono::seconds(8))}) {
+    Run run(model, slow_devices(model, 2, 1));
+    run.ask_and_wait_for(5);
+    const DeviceId victim = run.device_of(0);
+    run.cluster->world().freeze(victim);
+    run.cluster->run_for(length);
+    run.cluster->world().thaw(victim);
+    CHECK(run.end() == "");
+    REQUIRE(run.cluster->run_until([&] { return run.cluster->hub().members.at(victim).online && run.cluster->num_plan_stages() >= 2; }));
+  }
+}
+
+TEST_CASE("a cable that was out for three and a half seconds does not cost its device the membership") {
+  const TinyModel model{7};
+  Run run(model, slow_devices(model, 3, 2));
+  run.ask_and_wait_for(5);
+  const DeviceId victim = run.device_of(1);
+  run.cluster->world().unplug(victim);
+  run.cluster->run_for(milliseconds(3500));  // lost by its silence, its connections still stand
+  CHECK_FALSE(run.cluster->hub().members.at(victim).online);
+  run.cluster->world().plug_in(victim);
+  CHECK(run.end() == "");
+  CHECK(run.cluster->run_until([&] { return run.cluster->hub().members.at(victim).online; }, std::chrono::seconds(5)));
+}
+
+TEST_CASE("a link between two workers that is cut for good is planned around") {
+  const TinyModel model{7};
+  for (const bool one_way : {true, false}) {
+    CAPTURE(one_way);
+    Run run(model, slow_devices(model, 3, 3));
+    run.ask_and_wait_for(5);
+    const DeviceId a = run.device_of(0);
+    const DeviceId b = run.device_of(1);
+    if (one_way) run.cluster->world().cut_one_way(a, b);
+    else run.cluster->world().cut(a, b);
+    CHECK(run.end() == "");
+    CHECK(broken_link_in(run.cluster->hub(), *run.cluster->hub().active) == "");
+    CHECK(is_broken(run.cluster->hub(), a, b));
+    run.cluster->world().heal(a, b);
+    CHECK(run.cluster->run_until([&] { return run.cluster->hub().broken_links.empty(); }, std::chrono::seconds(60)));
+  }
+}
+
+TEST_CASE("with only two devices and no link between them one of them serves alone") {
+  const TinyModel model{7};
+  Run run(model, slow_devices(model, 2, 4));
+  run.ask_and_wait_for(5);
+  run.cluster->world().cut(DeviceId{1}, DeviceId{2});
+  CHECK(run.end() == "");
+  CHECK(run.cluster->num_plan_stages() == 1);
+}
+
+TEST_CASE("a bad frame between two workers cuts that link off and nothing else") {
+  const TinyModel model{7};
+  Run run(model, slow_devices(model, 3, 5));
+  run.ask_and_wait_for(5);
+  run.cluster->world().set_faults(run.device_of(0), run.device_of(1), {.corrupt = 1});
+  CHECK(run.end() == "");
+  for (const auto& [id, member] : run.cluster->hub().members) CHECK_FALSE(member.revoked);
+}
+
+TEST_CASE("two devices lost at once are survived") {
+  const TinyModel model{7};
+  Run run(model, slow_devices(model, 4, 6));
+  run.ask_and_wait_for(10);
+  const DeviceId a = run.device_of(0);
+  const DeviceId b = run.device_of(1);
+  run.cluster->kill(a);
+  run.cluster->kill(b);
+  CHECK(run.end() == "");
+}
+
+TEST_CASE("a device that dies while it loads for the repair is repaired around") {
+  const TinyModel model{7};
+  Run run(model, slow_devices(model, 4, 7));
+  run.ask_and_wait_for(10);
+  run.cluster->kill(run.device_of(1));
+  REQUIRE(run.cluster->run_until([&] { return run.cluster->hub().pending.has_value(); }));
+  run.cluster->kill(run.cluster->hub().pending->device_of(0));
+  CHECK(run.end() == "");
+}
+
+TEST_CASE("requests wait for the only device left that is just being measured") {
+  const TinyModel model{7};
+  Run run(model, slow_devices(model, 2, 8));
+  run.ask_and_wait_for(5);
+  run.cluster->kill(DeviceId{1});
+  run.cluster->start(DeviceId{1});
+  run.cluster->run_for(milliseconds(100));
+  run.cluster->kill(DeviceId{2});
+  CHECK(run.end() == "");
+}
+
+TEST_CASE("when the survivors cannot hold the model requests fail with the reason, and service returns when a device joins") {
+  const TinyModel model{7};
+  SimClusterOptions options = slow_devices(model, 3, 9);
+  options.settings.min_stages = 1;
+  options.settings.log_bytes = 1 << 20;
+  for (SimDevice& device : options.devices) device.memory_bytes = (16 << 20) + (900 << 10);
+  options.settings.kv_positions = kSimContext;
+  options.settings.max_sequences = 4;
+  options.devices.push_back(options.devices.front());
+  options.devices.back().name = "spare";
+  options.devices.back().is_present = false;
+  Run run(model, options);
+  const std::size_t needed = [&] {
+    std::set<DeviceId> used;
+    for (std::size_t stage = 0; stage < run.cluster->num_plan_stages(); ++stage) used.insert(run.device_of(stage));
+    return used.size();
+  }();
+  REQUIRE(needed >= 2);  // one device cannot hold it
+  run.ask_and_wait_for(5);
+  std::size_t killed = 0;
+  for (const std::uint32_t device : {1u, 2u}) {
+    run.cluster->kill(DeviceId{device});
+    if (++killed == 3 - needed + 1) break;
+  }
+  REQUIRE(run.cluster->run_until([&] { return has_ended(run.cluster->events_of(run.id)); }, std::chrono::seconds(60)));
+  CHECK(run.cluster->answer(run.id).failed);
+  CHECK(run.cluster->answer(run.id).error.find("cannot hold the model") != std::string::npos);
+  CHECK(run.cluster->hub().phase == Phase::InsufficientMemory);
+  const RequestId refused = run.cluster->submit(run.judged.request);
+  CHECK(run.cluster->answer(refused).failed);
+  CHECK(run.cluster->answer(refused).error.find("insufficient_memory") == 0);
+  run.cluster->start(DeviceId{4});
+  if (killed == 2) run.cluster->start(DeviceId{1});
+  REQUIRE(run.cluster->run_until_serving());
+  run.ask_and_wait_for(1);
+  CHECK(run.end() == "");
+}
+
+TEST_CASE("weights that a device has on disk are not sent again") {
+  const TinyModel model{7};
+  Run run(model, slow_devices(model, 2, 10));
+  const std::uint64_t once = run.cluster->shard_bytes_sent();
+  CHECK(once > 0);
+  run.ask_and_wait_for(5);
+  run.cluster->kill(DeviceId{1});
+  REQUIRE(run.end() == "");
+  const std::uint64_t after_loss = run.cluster->shard_bytes_sent();
+  CHECK(after_loss > once);  // the survivor lacked what the other held
+  run.cluster->start(DeviceId{1});
+  REQUIRE(run.cluster->run_until([&] { return run.cluster->num_plan_stages() >= 2; }));
+  run.cluster->run_for(std::chrono::seconds(2));
+  CHECK(run.cluster->shard_bytes_sent() == after_loss);
+}
+
+TEST_CASE("a device that joins while others serve is taken in without a token lost") {
+  const TinyModel model{7};
+  SimClusterOptions options = slow_devices(model, 3, 11);
+  options.devices[2].is_present = false;
+  options.devices[0].seconds_per_unit_row = options.devices[1].seconds_per_unit_row = 20e-3;
+  options.settings.min_stages = 2;
+  Run run(model, options);
+  run.ask_and_wait_for(2);
+  const Epoch before = run.cluster->hub().active->epoch;
+  run.cluster->start(DeviceId{3});
+  REQUIRE(run.cluster->run_until([&] { return run.cluster->hub().active->epoch != before; }, std::chrono::seconds(30)));
+  CHECK(run.cluster->hub().active->uses(DeviceId{3}));
+  CHECK(run.end(std::chrono::seconds(600)) == "");
+}
+
+}  // namespace shoal
