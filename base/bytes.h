@@ -15,18 +15,15 @@ using MutableBytes = std::span<std::byte>;
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "Shoal's files and frames are little-endian");
 
 template <typename T>
-  requires std::is_trivially_copyable_v<T>
-T load(const void* from) {
+requires std::is_trivially_copyable_v<T> T load(const void* from) {
   T value;
   std::memcpy(&value, from, sizeof value);
   return value;
 }
 
 template <typename T>
-  requires std::is_trivially_copyable_v<T>
-void store(void* to, const T& value) {
-  std::memcpy(to, &value, sizeof value);
-}
+requires std::is_trivially_copyable_v<T>
+void store(void* to, const T& value) { std::memcpy(to, &value, sizeof value); }
 
 template <typename T>
 Bytes as_bytes_of(std::span<const T> values) {

@@ -16,7 +16,9 @@ class Clock {
 
 class SteadyClock final : public Clock {
  public:
-  Time now() const override { return std::chrono::time_point_cast<Duration>(std::chrono::steady_clock::now()); }
+  Time now() const override {
+    return std::chrono::time_point_cast<Duration>(std::chrono::steady_clock::now());
+  }
 };
 
 // A clock that a test or the simulator moves by hand.

@@ -28,7 +28,8 @@ std::uint32_t portable(const std::byte* data, std::size_t size, std::uint32_t cr
 }
 
 #if defined(__x86_64__)
-__attribute__((target("sse4.2"))) std::uint32_t with_sse42(const std::byte* data, std::size_t size, std::uint32_t crc) {
+__attribute__((target("sse4.2"))) std::uint32_t with_sse42(const std::byte* data, std::size_t size,
+                                                           std::uint32_t crc) {
   std::uint64_t wide = crc;
   for (; size >= 8; data += 8, size -= 8) wide = _mm_crc32_u64(wide, load<std::uint64_t>(data));
   crc = static_cast<std::uint32_t>(wide);

@@ -24,17 +24,18 @@ struct LogField {
   LogField(std::string_view k, double v);
   LogField(std::string_view k, Epoch v) : key(k), value(to_string(v)) {}
   template <typename T>
-    requires(std::is_integral_v<T> && !std::is_same_v<T, bool>)
-  LogField(std::string_view k, T v) : key(k), value(std::to_string(v)) {}
+  requires(std::is_integral_v<T> && !std::is_same_v<T, bool>) LogField(std::string_view k, T v)
+      : key(k), value(std::to_string(v)) {}
   template <typename T>
-    requires(std::is_enum_v<T> && !std::is_same_v<T, Epoch>)
-  LogField(std::string_view k, T v) : key(k), value(std::to_string(raw(v))) {}
+  requires(std::is_enum_v<T> && !std::is_same_v<T, Epoch>) LogField(std::string_view k, T v)
+      : key(k), value(std::to_string(raw(v))) {}
 };
 
 using LogFields = std::initializer_list<LogField>;
 
 // Where finished events go. Called from any thread, one call at a time.
-using LogSink = void (*)(LogLevel level, std::string_view event, const LogField* fields, std::size_t num_fields);
+using LogSink = void (*)(LogLevel level, std::string_view event, const LogField* fields,
+                         std::size_t num_fields);
 
 // Events are words_with_underscores; fields carry the values. stderr unless a sink is set. Never prompt text.
 // Not for hot paths: those count instead.
@@ -43,10 +44,18 @@ LogLevel log_level();
 void set_log_sink(LogSink sink);  // nullptr: back to stderr
 
 void log_event(LogLevel level, std::string_view event, LogFields fields);
-inline void log_debug(std::string_view event, LogFields fields = {}) { log_event(LogLevel::Debug, event, fields); }
-inline void log_info(std::string_view event, LogFields fields = {}) { log_event(LogLevel::Info, event, fields); }
-inline void log_warn(std::string_view event, LogFields fields = {}) { log_event(LogLevel::Warn, event, fields); }
-inline void log_error(std::string_view event, LogFields fields = {}) { log_event(LogLevel::Error, event, fields); }
+inline void log_debug(std::string_view event, LogFields fields = {}) {
+  log_event(LogLevel::Debug, event, fields);
+}
+inline void log_info(std::string_view event, LogFields fields = {}) {
+  log_event(LogLevel::Info, event, fields);
+}
+inline void log_warn(std::string_view event, LogFields fields = {}) {
+  log_event(LogLevel::Warn, event, fields);
+}
+inline void log_error(std::string_view event, LogFields fields = {}) {
+  log_event(LogLevel::Error, event, fields);
+}
 
 const char* name_of(LogLevel level);
 

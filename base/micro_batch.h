@@ -12,10 +12,10 @@ inline constexpr std::uint32_t kMaxGroupsPerStep = 32;
 
 // What is asked of a group's rows. Values travel on the wire.
 enum GroupFlag : std::uint32_t {
-  kWantsLastRow = 1,   // candidates after the group's last row
-  kWantsAllRows = 2,   // candidates after every row (scoring)
-  kWantsDigest = 4,    // with either: a hash of each wanted row's logits
-  kCloses = 8,         // num_rows == 0: the sequence is over, free what it holds
+  kWantsLastRow = 1,  // candidates after the group's last row
+  kWantsAllRows = 2,  // candidates after every row (scoring)
+  kWantsDigest = 4,   // with either: a hash of each wanted row's logits
+  kCloses = 8,        // num_rows == 0: the sequence is over, free what it holds
 };
 
 // The rows of one sequence that travel together in one step.
@@ -24,9 +24,9 @@ struct RowGroup {
   StepNumber step{};
   std::uint32_t first_position = 0;
   std::uint32_t num_rows = 0;
-  std::uint32_t adapter = 0;   // 0: none (LoRA comes later)
+  std::uint32_t adapter = 0;  // 0: none (LoRA comes later)
   std::uint32_t flags = 0;
-  TokenId next_id = -1;        // the id that follows the last row where it is known (scoring), else -1
+  TokenId next_id = -1;  // the id that follows the last row where it is known (scoring), else -1
 
   bool wants_any() const { return (flags & (kWantsLastRow | kWantsAllRows)) != 0; }
   std::uint32_t num_wanted() const {

@@ -45,15 +45,24 @@ class Error {
 
 inline const char* name_of(ErrorCode code) {
   switch (code) {
-    case ErrorCode::Timeout: return "timeout";
-    case ErrorCode::Unavailable: return "unavailable";
-    case ErrorCode::StaleEpoch: return "stale_epoch";
-    case ErrorCode::OutOfMemory: return "out_of_memory";
-    case ErrorCode::Corrupt: return "corrupt";
-    case ErrorCode::InvalidArgument: return "invalid_argument";
-    case ErrorCode::Unsupported: return "unsupported";
-    case ErrorCode::NotFound: return "not_found";
-    case ErrorCode::Internal: return "internal";
+    case ErrorCode::Timeout:
+      return "timeout";
+    case ErrorCode::Unavailable:
+      return "unavailable";
+    case ErrorCode::StaleEpoch:
+      return "stale_epoch";
+    case ErrorCode::OutOfMemory:
+      return "out_of_memory";
+    case ErrorCode::Corrupt:
+      return "corrupt";
+    case ErrorCode::InvalidArgument:
+      return "invalid_argument";
+    case ErrorCode::Unsupported:
+      return "unsupported";
+    case ErrorCode::NotFound:
+      return "not_found";
+    case ErrorCode::Internal:
+      return "internal";
   }
   return "unknown";
 }

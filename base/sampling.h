@@ -17,13 +17,14 @@ struct LogitBias {
   friend bool operator==(const LogitBias&, const LogitBias&) = default;
 };
 
-// How one request's tokens are chosen (docs/ARITHMETIC.md, "Choosing a token"). Travels once to the head's holder.
+// How one request's tokens are chosen (docs/ARITHMETIC.md, "Choosing a token"). Travels once to the head's
+// holder.
 struct SamplingParams {
-  float temperature = 1.0f;       // 0: greedy
-  std::uint32_t top_k = 0;        // 0: off
-  float top_p = 1.0f;             // 1: off
-  float min_p = 0.0f;             // 0: off
-  float repeat_penalty = 1.0f;    // 1: off
+  float temperature = 1.0f;     // 0: greedy
+  std::uint32_t top_k = 0;      // 0: off
+  float top_p = 1.0f;           // 1: off
+  float min_p = 0.0f;           // 0: off
+  float repeat_penalty = 1.0f;  // 1: off
   std::uint32_t repeat_last_n = 64;
   float presence_penalty = 0;
   float frequency_penalty = 0;
@@ -55,12 +56,12 @@ struct BlockSum {
   friend bool operator==(const BlockSum&, const BlockSum&) = default;
 };
 
-// What the holder of head blocks [first_block, first_block + raw.size()) says about the token after one row. Lists are sorted best
-// first, lower id first on ties.
+// What the holder of head blocks [first_block, first_block + raw.size()) says about the token after one row.
+// Lists are sorted best first, lower id first on ties.
 struct CandidateRow {
   SequenceId sequence{};
   StepNumber step{};
-  std::uint32_t position = 0;          // of the row; the token chosen stands at position + 1
+  std::uint32_t position = 0;  // of the row; the token chosen stands at position + 1
   std::uint32_t first_block = 0;
   std::vector<BlockSum> raw;           // of the raw logits
   std::vector<BlockSum> adjusted;      // of `Candidate::adjusted`; empty when greedy

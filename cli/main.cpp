@@ -16,7 +16,8 @@ constexpr const char* kFooter =
     "Each command has its own --help.";
 
 bool knows_command(const CLI::App& app, const std::string& name) {
-  const auto commands = app.get_subcommands([&](const CLI::App* command) { return command->check_name(name); });
+  const auto commands =
+      app.get_subcommands([&](const CLI::App* command) { return command->check_name(name); });
   return !commands.empty();
 }
 

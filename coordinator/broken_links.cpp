@@ -34,19 +34,26 @@ void mark_broken(ClusterState& state, DeviceId a, DeviceId b) {
   log_warn("link_broken", {{"between", a}, {"and", b}});
 }
 
-bool mark_working(ClusterState& state, DeviceId a, DeviceId b) { return state.broken_links.erase(link_of(a, b)) > 0; }
-
-void forget_broken_links_of(ClusterState& state, DeviceId device) {
-  std::erase_if(state.broken_links, [&](const Link& link) { return link.first == device || link.second == device; });
+bool mark_working(ClusterState& state, DeviceId a, DeviceId b) {
+  return state.broken_links.erase(link_of(a, b)) > 0;
 }
 
-bool is_broken(const ClusterState& state, DeviceId a, DeviceId b) { return state.broken_links.contains(link_of(a, b)); }
+void forget_broken_links_of(ClusterState& state, DeviceId device) {
+  std::erase_if(state.broken_links,
+                [&](const Link& link) { return link.first == device || link.second == device; });
+}
+
+bool is_broken(const ClusterState& state, DeviceId a, DeviceId b) {
+  return state.broken_links.contains(link_of(a, b));
+}
 
 std::string broken_link_in(const ClusterState& state, const PlanVersion& version) {
   const std::vector<Link> links = links_of(version);
-  const auto broken = std::ranges::find_if(links, [&](const Link& link) { return state.broken_links.contains(link); });
+  const auto broken =
+      std::ranges::find_if(links, [&](const Link& link) { return state.broken_links.contains(link); });
   if (broken == links.end()) return "";
-  return "the link between " + name_of(state, broken->first) + " and " + name_of(state, broken->second) + " is broken";
+  return "the link between " + name_of(state, broken->first) + " and " + name_of(state, broken->second) +
+         " is broken";
 }
 
 void mark_links_working(ClusterState& state, const PlanVersion& version) {

@@ -6,7 +6,8 @@
 namespace shoal {
 namespace {
 
-// A seed for a request that brings none. Drawn once, before its first token, and kept with the request: a replay draws nothing.
+// A seed for a request that brings none. Drawn once, before its first token, and kept with the request: a
+// replay draws nothing.
 std::uint64_t draw_seed() {
   static thread_local std::random_device device;
   return static_cast<std::uint64_t>(device()) << 32 | device();
@@ -14,14 +15,16 @@ std::uint64_t draw_seed() {
 
 }  // namespace
 
-ClusterDoor::ClusterDoor(std::uint32_t max_context, std::function<void()> wake) : max_context_(max_context), wake_(std::move(wake)) {}
+ClusterDoor::ClusterDoor(std::uint32_t max_context, std::function<void()> wake)
+    : max_context_(max_context), wake_(std::move(wake)) {}
 
 Result<RequestId> ClusterDoor::submit(InferenceRequest request, InferenceSink sink) {
   if (closed_) return fail(ErrorCode::Unavailable, "the coordinator is stopping");
   if (!request.has_seed) request.sampling.seed = draw_seed();
   const RequestId id = ++last_id_;
   if (!queue_.try_push(Submission{id, std::move(request), std::move(sink)})) {
-    return fail(ErrorCode::Unavailable, closed_ ? "the coordinator is stopping" : "too many requests at once: try again later");
+    return fail(ErrorCode::Unavailable,
+                closed_ ? "the coordinator is stopping" : "too many requests at once: try again later");
   }
   wake_();
   return id;
@@ -58,7 +61,8 @@ void ClusterDoor::take_requests(std::vector<ClusterEvent>& events) {
 void ClusterDoor::deliver(RequestId id, InferenceEvent event) {
   const auto sink = sinks_.find(id);
   if (sink == sinks_.end()) return;  // its client left
-  const bool is_last = std::holds_alternative<FinishedEvent>(event) || std::holds_alternative<FailedEvent>(event);
+  const bool is_last =
+      std::holds_alternative<FinishedEvent>(event) || std::holds_alternative<FailedEvent>(event);
   if (!is_last) return sink->second(std::move(event));
   const InferenceSink last = std::move(sink->second);
   sinks_.erase(sink);

@@ -14,8 +14,8 @@
 
 namespace shoal {
 
-// The InferenceService of a running coordinator: requests move from any thread through a bounded queue to the reactor, which turns them
-// into events of the state machine and carries the answers to their sinks.
+// The InferenceService of a running coordinator: requests move from any thread through a bounded queue to the
+// reactor, which turns them into events of the state machine and carries the answers to their sinks.
 class ClusterDoor final : public InferenceService {
  public:
   // `wake` makes the reactor look at the queue; it is called from any thread.

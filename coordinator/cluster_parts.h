@@ -15,7 +15,8 @@ inline void send_control(DeviceId to, Message message, ClusterCommands& commands
   commands.push_back(SendMessage{to, Lane::Control, std::move(message)});
 }
 
-// ---- membership.cpp: who is here ------------------------------------------------------------------------------------------------
+// ---- membership.cpp: who is here
+// ------------------------------------------------------------------------------------------------
 void on_join_request(ClusterState& state, const JoinReceived& join, ClusterCommands& commands);
 void on_hello(ClusterState& state, DeviceId from, Hello hello, Time now, ClusterCommands& commands);
 void on_beat(ClusterState& state, DeviceId from, Beat beat, Time now, ClusterCommands& commands);
@@ -24,9 +25,11 @@ void on_peer_unreachable(ClusterState& state, DeviceId from, const PeerUnreachab
 void on_malformed(ClusterState& state, const Malformed& malformed, Time now, ClusterCommands& commands);
 // Silent too long, or its compute stands still: lost.
 void watch_members(ClusterState& state, Time now, ClusterCommands& commands);
-void lose_device(ClusterState& state, DeviceId device, const std::string& why, Time now, ClusterCommands& commands);
+void lose_device(ClusterState& state, DeviceId device, const std::string& why, Time now,
+                 ClusterCommands& commands);
 
-// ---- measuring.cpp: profiles and links ------------------------------------------------------------------------------------------
+// ---- measuring.cpp: profiles and links
+// ------------------------------------------------------------------------------------------
 void measure(ClusterState& state, Time now, ClusterCommands& commands);
 // Asks a device, again if need be, to measure itself.
 void ask_for_profile(ClusterState& state, DeviceId device, ClusterCommands& commands);
@@ -34,23 +37,29 @@ void on_profile_report(ClusterState& state, DeviceId from, ProfileReport report,
 void on_link_report(ClusterState& state, DeviceId from, const LinkReport& report);
 void on_hub_pong(ClusterState& state, DeviceId from, const Pong& pong, Time now, ClusterCommands& commands);
 
-// ---- plan_lifecycle.cpp: from a plan to a serving pipeline, and on --------------------------------------------------------------
-// A first plan, or a better one after devices came; nothing while one is being prepared.
+// ---- plan_lifecycle.cpp: from a plan to a serving pipeline, and on
+// -------------------------------------------------------------- A first plan, or a better one after devices
+// came; nothing while one is being prepared.
 void consider_plan(ClusterState& state, Time now, ClusterCommands& commands);
-void on_stage_status(ClusterState& state, DeviceId from, const StageStatus& status, Time now, ClusterCommands& commands);
+void on_stage_status(ClusterState& state, DeviceId from, const StageStatus& status, Time now,
+                     ClusterCommands& commands);
 // Workers that are to load the plan in preparation and are not heard of: told again, and left out at last.
 void watch_pending(ClusterState& state, Time now, ClusterCommands& commands);
 // A device left: repairs the plan that serves, drops or repairs the one in preparation, or neither.
-void plan_without(ClusterState& state, DeviceId device, const std::string& why, Time now, ClusterCommands& commands);
+void plan_without(ClusterState& state, DeviceId device, const std::string& why, Time now,
+                  ClusterCommands& commands);
 // The plan that served cannot go on: repair it over the survivors.
 void recover(ClusterState& state, const std::string& why, Time now, ClusterCommands& commands);
 // The same plan under a new epoch: every sequence is rebuilt from its tokens.
 void restart_epoch(ClusterState& state, const std::string& why, Time now, ClusterCommands& commands);
 
-// ---- stepping.cpp: steps out, candidates in ------------------------------------------------------------------------------------
+// ---- stepping.cpp: steps out, candidates in
+// ------------------------------------------------------------------------------------
 void pump(ClusterState& state, Time now, ClusterCommands& commands);
-void on_candidates(ClusterState& state, DeviceId from, CandidatesFrame frame, Time now, ClusterCommands& commands);
-void on_step_refused(ClusterState& state, DeviceId from, const StepRefused& refused, Time now, ClusterCommands& commands);
+void on_candidates(ClusterState& state, DeviceId from, CandidatesFrame frame, Time now,
+                   ClusterCommands& commands);
+void on_step_refused(ClusterState& state, DeviceId from, const StepRefused& refused, Time now,
+                     ClusterCommands& commands);
 void submit(ClusterState& state, SubmitRequest request, Time now, ClusterCommands& commands);
 
 }  // namespace shoal

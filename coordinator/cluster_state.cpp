@@ -63,12 +63,18 @@ void on_tick(ClusterState& state, Time now, ClusterCommands& commands) {
 
 const char* name_of(Phase phase) {
   switch (phase) {
-    case Phase::WaitingForDevices: return "waiting_for_devices";
-    case Phase::Measuring: return "measuring";
-    case Phase::Loading: return "loading";
-    case Phase::Ready: return "ready";
-    case Phase::Recovering: return "recovering";
-    case Phase::InsufficientMemory: return "insufficient_memory";
+    case Phase::WaitingForDevices:
+      return "waiting_for_devices";
+    case Phase::Measuring:
+      return "measuring";
+    case Phase::Loading:
+      return "loading";
+    case Phase::Ready:
+      return "ready";
+    case Phase::Recovering:
+      return "recovering";
+    case Phase::InsufficientMemory:
+      return "insufficient_memory";
   }
   return "unknown";
 }
@@ -76,7 +82,8 @@ const char* name_of(Phase phase) {
 ClusterState::ClusterState(ServedModel m, ClusterSettings s, const TokenText& text)
     : model(std::move(m)), settings(std::move(s)), scheduler(settings.scheduler, model.config, text) {}
 
-void restore_member(ClusterState& state, const RememberDevice& device, std::vector<RememberProfile> profiles, ClusterCommands& commands) {
+void restore_member(ClusterState& state, const RememberDevice& device, std::vector<RememberProfile> profiles,
+                    ClusterCommands& commands) {
   Member& member = state.members[device.device];
   member.id = device.device;
   member.name = device.name;

@@ -19,7 +19,8 @@ const char* state_of(const ClusterState& state, const Member& member) {
 }
 
 std::uint64_t planned_bytes(const PlanVersion& version, DeviceId device) {
-  for (std::size_t i = 0; i < version.devices.size() && i < version.plan.prediction.memory_bytes.size(); ++i) {
+  for (std::size_t i = 0; i < version.devices.size() && i < version.plan.prediction.memory_bytes.size();
+       ++i) {
     if (version.devices[i] == device) return version.plan.prediction.memory_bytes[i];
   }
   return 0;
@@ -37,9 +38,13 @@ Json memory_of(const ClusterState& state, const Member& member) {
 
 Json loading_of(const Member& member) {
   const StageStatus& status = *member.status;
-  return {{"epoch", to_string(status.epoch)},        {"bytes_total", status.bytes_total},
-          {"bytes_present", status.bytes_present},   {"bytes_received", status.bytes_received},
-          {"state", status.state == StageState::Loading ? "loading" : status.state == StageState::Ready ? "ready" : "failed"},
+  return {{"epoch", to_string(status.epoch)},
+          {"bytes_total", status.bytes_total},
+          {"bytes_present", status.bytes_present},
+          {"bytes_received", status.bytes_received},
+          {"state", status.state == StageState::Loading ? "loading"
+                    : status.state == StageState::Ready ? "ready"
+                                                        : "failed"},
           {"reason", status.reason}};
 }
 
@@ -63,7 +68,8 @@ Json device_json(const ClusterState& state, const Member& member) {
   Json stages = Json::array();
   if (state.active) {
     for (const PlannedStage& stage : state.active->plan.stages) {
-      if (state.active->devices[stage.device] == member.id) stages.push_back({stage.units.begin, stage.units.end});
+      if (state.active->devices[stage.device] == member.id)
+        stages.push_back({stage.units.begin, stage.units.end});
     }
   }
   device["units"] = std::move(stages);
@@ -91,7 +97,8 @@ Json plan_json(const ClusterState& state, const PlanVersion& version) {
                   {"name", member.name},
                   {"units", {stage.units.begin, stage.units.end}},
                   {"holds", describe_units(state.model.config, stage.units)}};
-    if (i < version.plan.prediction.stage_seconds.size()) entry["predicted_seconds"] = version.plan.prediction.stage_seconds[i];
+    if (i < version.plan.prediction.stage_seconds.size())
+      entry["predicted_seconds"] = version.plan.prediction.stage_seconds[i];
     entry["measured_device_step_seconds"] = member.decode_seconds;
     stages.push_back(std::move(entry));
   }
@@ -110,7 +117,10 @@ Json plan_json(const ClusterState& state, const PlanVersion& version) {
 }
 
 Json link_json(DeviceId from, const LinkMeasurement& link) {
-  return {{"from", raw(from)}, {"to", raw(link.to)}, {"latency_seconds", link.latency_seconds}, {"bytes_per_second", link.bytes_per_second}};
+  return {{"from", raw(from)},
+          {"to", raw(link.to)},
+          {"latency_seconds", link.latency_seconds},
+          {"bytes_per_second", link.bytes_per_second}};
 }
 
 Json links_json(const ClusterState& state) {
@@ -137,9 +147,14 @@ Json model_json(const ClusterState& state) {
 
 Json requests_json(const ClusterState& state) {
   const Scheduler::Counts counts = state.scheduler.counts();
-  return {{"running", counts.running},   {"queued", counts.queued},   {"parked", counts.parked},
-          {"finished", counts.finished}, {"failed", counts.failed},   {"tokens", counts.tokens},
-          {"steps_in_flight", counts.steps_in_flight}, {"free_kv_blocks", counts.free_kv_blocks},
+  return {{"running", counts.running},
+          {"queued", counts.queued},
+          {"parked", counts.parked},
+          {"finished", counts.finished},
+          {"failed", counts.failed},
+          {"tokens", counts.tokens},
+          {"steps_in_flight", counts.steps_in_flight},
+          {"free_kv_blocks", counts.free_kv_blocks},
           {"decode_step_seconds", counts.step_seconds},
           {"tokens_per_second_one_stream", counts.step_seconds > 0 ? 1 / counts.step_seconds : 0.0}};
 }

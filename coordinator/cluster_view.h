@@ -7,7 +7,8 @@
 
 namespace shoal {
 
-// The cluster as GET /api/cluster shows it: devices, plan (predicted beside measured), links, requests, counters.
+// The cluster as GET /api/cluster shows it: devices, plan (predicted beside measured), links, requests,
+// counters.
 std::string cluster_json(const ClusterState& state, Time now);
 
 InferenceService::Health cluster_health(const ClusterState& state);

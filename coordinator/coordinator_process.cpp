@@ -26,10 +26,12 @@ namespace {
 
 constexpr Duration kPublishInterval = std::chrono::milliseconds(100);
 
-// The reactor: feeds the state machine, performs its commands, serves shard data, and carries answers to their clients.
+// The reactor: feeds the state machine, performs its commands, serves shard data, and carries answers to
+// their clients.
 class CoordinatorReactor {
  public:
-  CoordinatorReactor(ZmqNetwork& network, ShardServer& shards, HubStore& store, ClusterState& state, ClusterDoor& door)
+  CoordinatorReactor(ZmqNetwork& network, ShardServer& shards, HubStore& store, ClusterState& state,
+                     ClusterDoor& door)
       : network_(network), shards_(shards), store_(store), state_(state), door_(door) {}
 
   Status restore() {
@@ -43,7 +45,8 @@ class CoordinatorReactor {
     std::vector<ClusterCommand> commands;
     for (const RememberDevice& device : *devices) {
       std::vector<RememberProfile> own;
-      std::ranges::copy_if(*profiles, std::back_inserter(own), [&](const RememberProfile& p) { return p.public_key == device.public_key; });
+      std::ranges::copy_if(*profiles, std::back_inserter(own),
+                           [&](const RememberProfile& p) { return p.public_key == device.public_key; });
       restore_member(state_, device, std::move(own), commands);
     }
     for (ClusterCommand& command : commands) carry_out(std::move(command));
@@ -99,8 +102,10 @@ class CoordinatorReactor {
             door_.deliver(c.id, std::move(c.event));
           } else if constexpr (std::is_same_v<C, AnswerJoin>) {
             report(network_.reply_join(c.ticket, std::move(c.reply)));
-          } else if constexpr (std::is_same_v<C, RememberDevice> || std::is_same_v<C, RememberProfile> || std::is_same_v<C, RememberPlan>) {
-            if (Status kept = store_.remember(c); !kept) log_error("not_remembered", {{"reason", kept.error().message()}});
+          } else if constexpr (std::is_same_v<C, RememberDevice> || std::is_same_v<C, RememberProfile> ||
+                               std::is_same_v<C, RememberPlan>) {
+            if (Status kept = store_.remember(c); !kept)
+              log_error("not_remembered", {{"reason", kept.error().message()}});
           } else {
             report(perform(network_, c));
           }
@@ -133,7 +138,8 @@ class CoordinatorReactor {
 
 Result<ChatTemplate> chat_template_of(const GgufFile& file, const Tokenizer& tokenizer) {
   const std::optional<std::string_view> source = file.find_string("tokenizer.chat_template");
-  Result<ChatTemplate> parsed = ChatTemplate::parse(source.value_or(kChatMlTemplate), tokenizer.bos_text(), tokenizer.eos_text());
+  Result<ChatTemplate> parsed =
+      ChatTemplate::parse(source.value_or(kChatMlTemplate), tokenizer.bos_text(), tokenizer.eos_text());
   if (parsed || !source) return parsed;
   log_warn("chat_template_unusable", {{"reason", parsed.error().message()}, {"instead", "ChatML"}});
   return ChatTemplate::parse(kChatMlTemplate, tokenizer.bos_text(), tokenizer.eos_text());
@@ -142,11 +148,13 @@ Result<ChatTemplate> chat_template_of(const GgufFile& file, const Tokenizer& tok
 Status make_directory(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
-  if (error) return fail(ErrorCode::Unavailable, "creating the state directory " + path + ": " + error.message());
+  if (error)
+    return fail(ErrorCode::Unavailable, "creating the state directory " + path + ": " + error.message());
   return {};
 }
 
-Result<std::unique_ptr<ZmqNetwork>> open_network(const CoordinatorOptions& options, const KeyPair& keys, const JoinToken& token) {
+Result<std::unique_ptr<ZmqNetwork>> open_network(const CoordinatorOptions& options, const KeyPair& keys,
+                                                 const JoinToken& token) {
   const auto port = [&](int offset) {
     return static_cast<std::uint16_t>(options.cluster_port == 0 ? 0 : options.cluster_port + offset);
   };
@@ -160,8 +168,8 @@ Result<std::unique_ptr<ZmqNetwork>> open_network(const CoordinatorOptions& optio
                            .bulk_port = port(3)});
 }
 
-ClusterSettings settings_of(const CoordinatorOptions& options, const ModelConfig& config, const ZmqNetwork& network, std::uint32_t term,
-                            std::uint64_t digest) {
+ClusterSettings settings_of(const CoordinatorOptions& options, const ModelConfig& config,
+                            const ZmqNetwork& network, std::uint32_t term, std::uint64_t digest) {
   ClusterSettings settings = options.cluster;
   settings.term = term;
   settings.arithmetic_digest = digest;
@@ -180,8 +188,8 @@ HttpOptions http_options(const CoordinatorOptions& options, const ServedModel& m
   http.api.model_id = model.id;
   http.api.version = SHOAL_VERSION;
   char fingerprint[32];
-  std::snprintf(fingerprint, sizeof fingerprint, "fp_%02x%02x%02x%02x%08x", model.hash[0], model.hash[1], model.hash[2], model.hash[3],
-                static_cast<unsigned>(digest));
+  std::snprintf(fingerprint, sizeof fingerprint, "fp_%02x%02x%02x%02x%08x", model.hash[0], model.hash[1],
+                model.hash[2], model.hash[3], static_cast<unsigned>(digest));
   http.api.fingerprint = fingerprint;
   http.api.model_bytes = shard_bytes(model.specs, {0, model.config.num_units()});
   http.api.created = static_cast<std::int64_t>(std::time(nullptr));
@@ -191,7 +199,8 @@ HttpOptions http_options(const CoordinatorOptions& options, const ServedModel& m
 }
 
 std::string model_id_of(const CoordinatorOptions& options) {
-  return options.model_id.empty() ? std::filesystem::path(options.model_path).stem().string() : options.model_id;
+  return options.model_id.empty() ? std::filesystem::path(options.model_path).stem().string()
+                                  : options.model_id;
 }
 
 }  // namespace
@@ -205,14 +214,16 @@ Status run_coordinator(CoordinatorOptions options, const std::atomic<bool>& stop
   if (!tokenizer) return fail(tokenizer.error().during("reading the tokenizer of " + options.model_path));
   const Result<ChatTemplate> chat_template = chat_template_of(*file, *tokenizer);
   if (!chat_template) return fail(chat_template.error());
-  Result<ServedModel> model = read_served_model(*file, model_id_of(options), std::max(1u, std::thread::hardware_concurrency()));
+  Result<ServedModel> model =
+      read_served_model(*file, model_id_of(options), std::max(1u, std::thread::hardware_concurrency()));
   if (!model) return fail(model.error());
   const Result<const KernelTable*> kernels = choose_kernels(options.kernels);
   if (!kernels) return fail(kernels.error());
 
   const Result<KeyPair> keys = load_or_make_key_pair(options.state_directory + "/hub.key");
   if (!keys) return fail(keys.error());
-  const Result<JoinToken> token = load_or_make_join_token(options.state_directory + "/join.token", keys->public_key);
+  const Result<JoinToken> token =
+      load_or_make_join_token(options.state_directory + "/join.token", keys->public_key);
   if (!token) return fail(token.error());
   Result<HubStore> store = HubStore::open(options.state_directory + "/hub.sqlite");
   if (!store) return fail(store.error());
@@ -234,7 +245,9 @@ Status run_coordinator(CoordinatorOptions options, const std::atomic<bool>& stop
 
   Result<std::unique_ptr<HttpServer>> server = HttpServer::open(http, door, *tokenizer, *chat_template);
   if (!server) return fail(server.error());
-  log_info("coordinator_ready", {{"http_port", (*server)->port()}, {"join_port", (*network)->port(Lane::Join)}, {"model", state.model.id}});
+  log_info("coordinator_ready", {{"http_port", (*server)->port()},
+                                 {"join_port", (*network)->port(Lane::Join)},
+                                 {"model", state.model.id}});
   ready({(*server)->port(), (*network)->port(Lane::Join), to_string(*token)});
   reactor.run(stop);
   door.close({ErrorCode::Unavailable, "the coordinator is stopping", "stopping"});

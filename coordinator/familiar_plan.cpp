@@ -6,10 +6,12 @@ namespace shoal {
 namespace {
 
 // The remembered stages as indices into the version's devices; empty if one of them is not among these.
-std::vector<PlannedStage> stages_over(const ClusterState& state, const RememberPlan& familiar, const std::vector<DeviceId>& devices) {
+std::vector<PlannedStage> stages_over(const ClusterState& state, const RememberPlan& familiar,
+                                      const std::vector<DeviceId>& devices) {
   std::vector<PlannedStage> stages;
   for (const RememberPlan::Stage& stage : familiar.stages) {
-    const auto device = std::ranges::find_if(devices, [&](DeviceId id) { return state.members.at(id).public_key == stage.public_key; });
+    const auto device = std::ranges::find_if(
+        devices, [&](DeviceId id) { return state.members.at(id).public_key == stage.public_key; });
     if (device == devices.end()) return {};
     stages.push_back({static_cast<std::uint32_t>(device - devices.begin()), stage.units});
   }
@@ -37,9 +39,12 @@ PlanVersion prefer_familiar(const ClusterState& state, PlanVersion best) {
   if (stages.empty() || distinct_devices(stages) < distinct_devices(best.plan.stages)) return best;
   Result<Prediction> prediction = predict(best.problem, stages);
   if (!prediction || !fits_memory(best.problem, *prediction)) return best;
-  const auto close = [](double familiar, double chosen) { return familiar <= chosen + std::max(kFamiliarSlack * chosen, kFamiliarSlackSeconds); };
+  const auto close = [](double familiar, double chosen) {
+    return familiar <= chosen + std::max(kFamiliarSlack * chosen, kFamiliarSlackSeconds);
+  };
   const Prediction& chosen = best.plan.prediction;
-  if (!close(prediction->seconds_per_token, chosen.seconds_per_token) || !close(prediction->bottleneck_seconds, chosen.bottleneck_seconds)) {
+  if (!close(prediction->seconds_per_token, chosen.seconds_per_token) ||
+      !close(prediction->bottleneck_seconds, chosen.bottleneck_seconds)) {
     return best;
   }
   best.plan.stages = std::move(stages);

@@ -15,7 +15,8 @@ struct HubStore::State {
     return fail(ErrorCode::Unavailable, std::string(doing) + " " + path + ": " + sqlite3_errmsg(db));
   }
   Failure unusable(const std::string& why) const {
-    return fail(ErrorCode::Unsupported, path + " " + why + ": give another --state directory, or move the file away");
+    return fail(ErrorCode::Unsupported,
+                path + " " + why + ": give another --state directory, or move the file away");
   }
   Status run(const char* sql) {
     if (sqlite3_exec(db, sql, nullptr, nullptr, nullptr) != SQLITE_OK) return failure("writing");
@@ -60,14 +61,17 @@ class Statement {
   void bind(int at, const std::string& text) {
     sqlite3_bind_text(statement_, at, text.data(), static_cast<int>(text.size()), SQLITE_TRANSIENT);
   }
-  void bind(int at, Bytes blob) { sqlite3_bind_blob(statement_, at, blob.data(), static_cast<int>(blob.size()), SQLITE_TRANSIENT); }
+  void bind(int at, Bytes blob) {
+    sqlite3_bind_blob(statement_, at, blob.data(), static_cast<int>(blob.size()), SQLITE_TRANSIENT);
+  }
   int step() { return sqlite3_step(statement_); }
 
   std::int64_t integer(int column) { return sqlite3_column_int64(statement_, column); }
   double real(int column) { return sqlite3_column_double(statement_, column); }
   std::string text(int column) {
     const auto* from = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
-    return from ? std::string(from, static_cast<std::size_t>(sqlite3_column_bytes(statement_, column))) : std::string();
+    return from ? std::string(from, static_cast<std::size_t>(sqlite3_column_bytes(statement_, column)))
+                : std::string();
   }
   Bytes blob(int column) {
     return {static_cast<const std::byte*>(sqlite3_column_blob(statement_, column)),
@@ -136,8 +140,8 @@ Result<HubStore> HubStore::open(const std::string& path) {
   const Result<std::int64_t> version = state->number("PRAGMA user_version");
   if (!version) return state->unusable(std::string("cannot be read (") + sqlite3_errmsg(state->db) + ")");
   if (*version != 0 && *version != kSchemaVersion) {
-    return state->unusable("was written by another version of Shoal (its format is " + std::to_string(*version) + ", this one's " +
-                           std::to_string(kSchemaVersion) + ")");
+    return state->unusable("was written by another version of Shoal (its format is " +
+                           std::to_string(*version) + ", this one's " + std::to_string(kSchemaVersion) + ")");
   }
   const Result<std::int64_t> tables = state->number("SELECT count(*) FROM sqlite_master");
   if (!tables) return fail(tables.error());
@@ -148,7 +152,8 @@ Result<HubStore> HubStore::open(const std::string& path) {
 }
 
 Result<std::uint32_t> HubStore::next_term() {
-  const Status raised = state_->run("INSERT INTO hub VALUES ('term', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1");
+  const Status raised =
+      state_->run("INSERT INTO hub VALUES ('term', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1");
   if (!raised) return fail(raised.error());
   const Result<std::int64_t> term = state_->number("SELECT value FROM hub WHERE name = 'term'");
   if (!term) return fail(term.error());
@@ -160,17 +165,21 @@ Result<std::vector<RememberDevice>> HubStore::devices() {
   if (!statement.is_valid()) return state_->failure("reading");
   std::vector<RememberDevice> devices;
   while (statement.step() == SQLITE_ROW) {
-    devices.push_back({static_cast<DeviceId>(statement.integer(0)), statement.text(1), statement.text(2), statement.integer(3) != 0});
+    devices.push_back({static_cast<DeviceId>(statement.integer(0)), statement.text(1), statement.text(2),
+                       statement.integer(3) != 0});
   }
   return devices;
 }
 
 Result<std::vector<RememberProfile>> HubStore::profiles() {
-  Statement statement(state_->db, "SELECT public_key, kernels, num_threads, model, read_bytes_per_second, units FROM profiles");
+  Statement statement(
+      state_->db,
+      "SELECT public_key, kernels, num_threads, model, read_bytes_per_second, units FROM profiles");
   if (!statement.is_valid()) return state_->failure("reading");
   std::vector<RememberProfile> profiles;
   while (statement.step() == SQLITE_ROW) {
-    RememberProfile profile{statement.text(0), statement.text(1), static_cast<std::uint32_t>(statement.integer(2)), {}};
+    RememberProfile profile{
+        statement.text(0), statement.text(1), static_cast<std::uint32_t>(statement.integer(2)), {}};
     const Bytes model = statement.blob(3);
     if (model.size() != profile.report.model.size()) continue;
     std::memcpy(profile.report.model.data(), model.data(), model.size());
@@ -183,7 +192,8 @@ Result<std::vector<RememberProfile>> HubStore::profiles() {
 
 Status HubStore::remember(const RememberDevice& device) {
   Statement statement(state_->db,
-                      "INSERT INTO devices VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET name = excluded.name, revoked = excluded.revoked");
+                      "INSERT INTO devices VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET name = "
+                      "excluded.name, revoked = excluded.revoked");
   if (!statement.is_valid()) return state_->failure("writing");
   statement.bind(1, static_cast<std::int64_t>(raw(device.device)));
   statement.bind(2, device.name);
@@ -223,7 +233,9 @@ Result<std::optional<RememberPlan>> HubStore::plan() {
     if (!plan) plan.emplace();
     const Bytes model = statement.blob(0);
     if (model.size() == plan->model.size()) std::memcpy(plan->model.data(), model.data(), model.size());
-    plan->stages.push_back({statement.text(1), {static_cast<std::uint32_t>(statement.integer(2)), static_cast<std::uint32_t>(statement.integer(3))}});
+    plan->stages.push_back({statement.text(1),
+                            {static_cast<std::uint32_t>(statement.integer(2)),
+                             static_cast<std::uint32_t>(statement.integer(3))}});
   }
   return plan;
 }

@@ -12,7 +12,8 @@
 
 namespace shoal {
 
-// What the hub keeps over a restart, in SQLite: the devices it admitted, their measurements, who held what, and its term. Home of <sqlite3.h>. One thread.
+// What the hub keeps over a restart, in SQLite: the devices it admitted, their measurements, who held what,
+// and its term. Home of <sqlite3.h>. One thread.
 class HubStore {
  public:
   // Creates what is missing. Corrupt or foreign files are errors that say what to do.

@@ -9,16 +9,19 @@
 
 namespace shoal {
 
-// Blocks that a sequence on its way to `length` positions holds at most at any time. What a window leaves rises and falls with the place of
-// the last position in its block, so the length alone says too little: a period of it does.
+// Blocks that a sequence on its way to `length` positions holds at most at any time. What a window leaves
+// rises and falls with the place of the last position in its block, so the length alone says too little: a
+// period of it does.
 inline std::uint32_t most_kv_blocks_until(const KvKind& kind, std::uint32_t length, std::uint32_t chunk) {
   std::uint32_t most = 0;
   const std::uint32_t period = std::min<std::uint32_t>(length, kKvBlockPositions);
-  for (std::uint32_t back = 0; back < period; ++back) most = std::max(most, kv_blocks_needed(kind, length - back, chunk));
+  for (std::uint32_t back = 0; back < period; ++back)
+    most = std::max(most, kv_blocks_needed(kind, length - back, chunk));
   return most;
 }
 
-// The hub's account of KV blocks, per kind. Every stage holds the same number of blocks, so one account serves the pipeline.
+// The hub's account of KV blocks, per kind. Every stage holds the same number of blocks, so one account
+// serves the pipeline.
 class KvLedger {
  public:
   void reset(const KvBudget& budget) { free_ = budget.blocks; }

@@ -12,7 +12,8 @@ constexpr Duration kProfilePatience = std::chrono::seconds(60);
 constexpr std::uint32_t kMostProfileAttempts = 3;
 constexpr Duration kProbePatience = std::chrono::seconds(8);
 constexpr Duration kProbeAgain = std::chrono::seconds(30);  // what a round did not reach
-constexpr Duration kSettle = std::chrono::milliseconds(300);  // devices that come together are measured together
+constexpr Duration kSettle =
+    std::chrono::milliseconds(300);  // devices that come together are measured together
 
 // No complete answer: others have their turn first, and in the end the device does without stages.
 void give_up_profile(Member& member, const char* why) {
@@ -69,7 +70,8 @@ void start_probing(ClusterState& state, Time now, ClusterCommands& commands) {
   state.probe.start(online, kHub);
 }
 
-// A measured link works. One without an answer is only poor (a large ping may be too slow for it), unless steps get lost.
+// A measured link works. One without an answer is only poor (a large ping may be too slow for it), unless
+// steps get lost.
 void judge_links(ClusterState& state, DeviceId from, const LinkReport& report) {
   for (const LinkMeasurement& link : report.links) {
     if (mark_working(state, from, link.to)) state.membership_changed = true;
@@ -80,7 +82,8 @@ void judge_links(ClusterState& state, DeviceId from, const LinkReport& report) {
   };
   if (from != kHub && !measured(kHub)) mark_broken(state, from, kHub);
   for (const auto& [id, member] : state.members) {
-    if (id != from && takes_part(member) && member.links_measured && !measured(id)) mark_broken(state, from, id);
+    if (id != from && takes_part(member) && member.links_measured && !measured(id))
+      mark_broken(state, from, id);
   }
 }
 
@@ -102,7 +105,8 @@ void continue_hub_probe(ClusterState& state, Time now, ClusterCommands& commands
   }
   if (const std::optional<LinkReport> report = state.probe.take_report()) {
     for (const LinkMeasurement& link : report->links) {
-      if (const auto member = state.members.find(link.to); member != state.members.end()) member->second.from_hub = link;
+      if (const auto member = state.members.find(link.to); member != state.members.end())
+        member->second.from_hub = link;
     }
     judge_links(state, kHub, *report);
   }
@@ -134,15 +138,18 @@ void on_profile_report(ClusterState& state, DeviceId from, ProfileReport report,
   Member& member = found->second;
   const std::vector<std::uint32_t> wanted = representative_units(state.model);
   const bool complete = std::ranges::all_of(wanted, [&](std::uint32_t unit) {
-    return std::ranges::any_of(report.units, [&](const LayerProfile& p) { return p.unit == unit && p.seconds_batch1 > 0; });
+    return std::ranges::any_of(report.units,
+                               [&](const LayerProfile& p) { return p.unit == unit && p.seconds_batch1 > 0; });
   });
   if (!complete) return give_up_profile(member, "its measurements are incomplete");
   RememberProfile remember{member.public_key, member.hello.kernels, member.hello.num_threads, report};
-  std::erase_if(member.known_profiles, [&](const RememberProfile& known) { return known.report.model == report.model; });
+  std::erase_if(member.known_profiles,
+                [&](const RememberProfile& known) { return known.report.model == report.model; });
   member.known_profiles.push_back(remember);
   member.profile = std::move(report);
   commands.push_back(std::move(remember));
-  log_info("device_measured", {{"device", from}, {"read_bytes_per_second", member.profile->read_bytes_per_second}});
+  log_info("device_measured",
+           {{"device", from}, {"read_bytes_per_second", member.profile->read_bytes_per_second}});
 }
 
 void on_link_report(ClusterState& state, DeviceId from, const LinkReport& report) {

@@ -16,18 +16,20 @@ constexpr double kAverageWeight = 0.2;
 constexpr std::size_t kReplacedKept = 16;
 
 Member* find_by_key(ClusterState& state, const std::string& public_key) {
-  const auto found = std::ranges::find_if(state.members, [&](const auto& m) { return m.second.public_key == public_key; });
+  const auto found =
+      std::ranges::find_if(state.members, [&](const auto& m) { return m.second.public_key == public_key; });
   return found == state.members.end() ? nullptr : &found->second;
 }
 
 // Why this key may not join; empty if it may.
 std::string join_obstacle(ClusterState& state, const JoinRequest& request) {
   if (request.protocol_version != kProtocolVersion) {
-    return "the worker speaks protocol version " + std::to_string(request.protocol_version) + " and this hub version " +
-           std::to_string(kProtocolVersion) + ": upgrade the older one";
+    return "the worker speaks protocol version " + std::to_string(request.protocol_version) +
+           " and this hub version " + std::to_string(kProtocolVersion) + ": upgrade the older one";
   }
   const Member* known = find_by_key(state, request.public_key);
-  if (known && known->revoked) return "this device's key was revoked; remove its key file to join with a new one";
+  if (known && known->revoked)
+    return "this device's key was revoked; remove its key file to join with a new one";
   for (const auto& [id, member] : state.members) {
     const bool is_other = member.public_key != request.public_key;
     if (is_other && member.online && member.name == request.name) {
@@ -41,10 +43,11 @@ std::string join_obstacle(ClusterState& state, const JoinRequest& request) {
 // Versions that cannot work together at all.
 std::string hello_obstacle(const Hello& hello) {
   const auto differ = [](const char* what, std::uint32_t theirs, std::uint32_t ours) {
-    return std::string("the worker has ") + what + " version " + std::to_string(theirs) + " and this hub version " + std::to_string(ours) +
-           ": upgrade the older one";
+    return std::string("the worker has ") + what + " version " + std::to_string(theirs) +
+           " and this hub version " + std::to_string(ours) + ": upgrade the older one";
   };
-  if (hello.protocol_version != kProtocolVersion) return differ("protocol", hello.protocol_version, kProtocolVersion);
+  if (hello.protocol_version != kProtocolVersion)
+    return differ("protocol", hello.protocol_version, kProtocolVersion);
   if (hello.panel_layout_version != kPanelLayoutVersion) {
     return differ("panel layout", hello.panel_layout_version, kPanelLayoutVersion);
   }
@@ -52,7 +55,8 @@ std::string hello_obstacle(const Hello& hello) {
 }
 
 std::string exclusion_of(const ClusterState& state, const Hello& hello) {
-  const bool same_bits = hello.arithmetic_version == kArithmeticVersion && hello.arithmetic_digest == state.settings.arithmetic_digest;
+  const bool same_bits = hello.arithmetic_version == kArithmeticVersion &&
+                         hello.arithmetic_digest == state.settings.arithmetic_digest;
   if (same_bits || state.settings.allow_inexact) return "";
   return "not bit-exact: its kernels (" + hello.kernels + ") give other bits than the hub's";
 }
@@ -60,7 +64,8 @@ std::string exclusion_of(const ClusterState& state, const Hello& hello) {
 // A profile of an earlier run counts while kernels and threads are the same.
 std::optional<ProfileReport> remembered_profile(const ClusterState& state, const Member& member) {
   for (const RememberProfile& known : member.known_profiles) {
-    const bool same_device = known.kernels == member.hello.kernels && known.num_threads == member.hello.num_threads;
+    const bool same_device =
+        known.kernels == member.hello.kernels && known.num_threads == member.hello.num_threads;
     if (same_device && known.report.model == state.model.hash) return known.report;
   }
   return std::nullopt;
@@ -84,8 +89,11 @@ void bring_online(ClusterState& state, Member& member, Time now, ClusterCommands
   state.membership_changed = true;
   state.membership_changed_at = now;
   commands.push_back(ConnectPeer{member.id, Lane::Data, member.hello.inbox, member.public_key});
-  log_info("device_joined", {{"device", member.id}, {"name", member.name}, {"inbox", member.hello.inbox},
-                             {"memory_bytes", member.hello.memory_bytes}, {"kernels", member.hello.kernels},
+  log_info("device_joined", {{"device", member.id},
+                             {"name", member.name},
+                             {"inbox", member.hello.inbox},
+                             {"memory_bytes", member.hello.memory_bytes},
+                             {"kernels", member.hello.kernels},
                              {"excluded", member.excluded}});
 }
 
@@ -121,7 +129,8 @@ void on_join_request(ClusterState& state, const JoinReceived& join, ClusterComma
     reply.data_port = state.settings.data_port;
     reply.bulk_port = state.settings.bulk_port;
   }
-  log_info("join_request", {{"name", join.request.name}, {"admitted", reply.admitted}, {"reason", reply.reason}});
+  log_info("join_request",
+           {{"name", join.request.name}, {"admitted", reply.admitted}, {"reason", reply.reason}});
   commands.push_back(AnswerJoin{join.ticket, std::move(reply)});
 }
 
@@ -139,7 +148,8 @@ void on_hello(ClusterState& state, DeviceId from, Hello hello, Time now, Cluster
   }
   const bool is_new_process = member.hello.instance != hello.instance;
   if (is_new_process && member.hello.instance != 0) remember_replaced(member, member.hello.instance);
-  if (member.online && is_new_process) lose_device(state, from, "its worker was started again", now, commands);
+  if (member.online && is_new_process)
+    lose_device(state, from, "its worker was started again", now, commands);
   member.name = hello.name;
   member.hello = std::move(hello);
   member.silence.heard(now);
@@ -154,9 +164,12 @@ void on_beat(ClusterState& state, DeviceId from, Beat beat, Time now, ClusterCom
   if (!member.online && !member.may_return) return;
   if (!member.online) bring_online(state, member, now, commands);
   member.silence.heard(now);
-  const auto average = [](double& value, double sample) { value = value == 0 ? sample : value + kAverageWeight * (sample - value); };
+  const auto average = [](double& value, double sample) {
+    value = value == 0 ? sample : value + kAverageWeight * (sample - value);
+  };
   if (beat.decode_steps > 0) average(member.decode_seconds, beat.decode_seconds / beat.decode_steps);
-  if (beat.prefill_rows > 0) average(member.prefill_seconds_per_row, beat.prefill_seconds / beat.prefill_rows);
+  if (beat.prefill_rows > 0)
+    average(member.prefill_seconds_per_row, beat.prefill_seconds / beat.prefill_rows);
   const bool moved = beat.finished_work != member.beat.finished_work || beat.busy == 0;
   if (moved || member.working_at == Time{}) member.working_at = now;
   member.beat = std::move(beat);
@@ -169,21 +182,24 @@ void on_peer_down(ClusterState& state, const PeerDown& down, Time now, ClusterCo
     if (down.refused) found->second.may_return = false;
     return;
   }
-  // Refused: nothing listens there any more, the process is dead. Otherwise the link may come back: its silence will tell.
+  // Refused: nothing listens there any more, the process is dead. Otherwise the link may come back: its
+  // silence will tell.
   if (down.refused) return lose_device(state, down.device, "its process ended", now, commands);
   if (down.lane == Lane::Data) mark_broken(state, kHub, down.device);
 }
 
 void on_peer_unreachable(ClusterState& state, DeviceId from, const PeerUnreachable& unreachable) {
   const auto found = state.members.find(unreachable.device);
-  const bool both_here = found != state.members.end() && found->second.online && state.members.at(from).online;
+  const bool both_here =
+      found != state.members.end() && found->second.online && state.members.at(from).online;
   log_info("peer_unreachable", {{"device", unreachable.device}, {"says", from}});
   if (both_here) mark_broken(state, from, unreachable.device);
 }
 
 void on_malformed(ClusterState& state, const Malformed& malformed, Time now, ClusterCommands& commands) {
   const auto found = state.members.find(malformed.from);
-  log_warn("malformed_frames", {{"device", malformed.from}, {"lane", name_of(malformed.lane)}, {"reason", malformed.reason}});
+  log_warn("malformed_frames",
+           {{"device", malformed.from}, {"lane", name_of(malformed.lane)}, {"reason", malformed.reason}});
   if (found == state.members.end()) return;
   Member& member = found->second;
   member.revoked = true;
@@ -218,7 +234,8 @@ void watch_members(ClusterState& state, Time now, ClusterCommands& commands) {
   }
 }
 
-void lose_device(ClusterState& state, DeviceId device, const std::string& why, Time now, ClusterCommands& commands) {
+void lose_device(ClusterState& state, DeviceId device, const std::string& why, Time now,
+                 ClusterCommands& commands) {
   Member& member = state.members.at(device);
   member.may_return = false;
   if (!member.online) return;

@@ -9,13 +9,15 @@
 namespace shoal {
 namespace {
 
-// What a worker process takes before it holds anything: code, ZeroMQ, queues. Measured on the stripped worker, rounded up.
+// What a worker process takes before it holds anything: code, ZeroMQ, queues. Measured on the stripped
+// worker, rounded up.
 constexpr std::uint64_t kProcessBytes = 14 << 20;
 constexpr std::uint32_t kCandidateBytes = 2048;  // a decode step's answer, typically
 constexpr std::uint32_t kStepHeaderBytes = 192;
-constexpr double kJudgedContext = 512;           // positions at which stage times are compared
+constexpr double kJudgedContext = 512;  // positions at which stage times are compared
 
-// A link nobody could measure is planned as if it were poor, so that it is used only where nothing else serves.
+// A link nobody could measure is planned as if it were poor, so that it is used only where nothing else
+// serves.
 constexpr LinkProfile kUnmeasuredLink{.latency = 0.02, .bytes_per_second = 1e6};
 // So poor that any plan without it is better; one that has it is refused.
 constexpr LinkProfile kBrokenLink{.latency = 1e4, .bytes_per_second = 0.1};
@@ -30,8 +32,10 @@ struct UnitKind {
 
 std::vector<UnitKind> unit_kinds(const ServedModel& model) {
   std::vector<UnitKind> kinds(model.config.num_units());
-  for (const TensorSpec& spec : model.specs) kinds[spec.unit].tensors.emplace_back(spec.role, spec.type, spec.rows, spec.cols);
-  for (std::uint32_t layer = 0; layer < model.config.num_layers; ++layer) kinds[layer + 1].window = model.config.layers[layer].window;
+  for (const TensorSpec& spec : model.specs)
+    kinds[spec.unit].tensors.emplace_back(spec.role, spec.type, spec.rows, spec.cols);
+  for (std::uint32_t layer = 0; layer < model.config.num_layers; ++layer)
+    kinds[layer + 1].window = model.config.layers[layer].window;
   return kinds;
 }
 
@@ -41,7 +45,9 @@ std::uint32_t representative_of(const std::vector<UnitKind>& kinds, std::uint32_
   return static_cast<std::uint32_t>(first - kinds.begin());
 }
 
-std::uint32_t head_blocks(const ModelConfig& config) { return (config.vocab_size + kHeadBlockRows - 1) / kHeadBlockRows; }
+std::uint32_t head_blocks(const ModelConfig& config) {
+  return (config.vocab_size + kHeadBlockRows - 1) / kHeadBlockRows;
+}
 
 StageSpec stage_spec(const ClusterState& state, const KvBudget& kv, Range units) {
   const ModelConfig& config = state.model.config;
@@ -62,7 +68,8 @@ std::vector<UnitShape> unit_shapes(const ClusterState& state, const KvBudget& kv
     shape.weight_bytes = shard_bytes(state.model.specs, alone);
     shape.kv_bytes = kv_bytes(config, kv, alone);
     shape.scratch_bytes = cpu_stage_scratch_bytes(stage_spec(state, kv, alone), config, num_threads);
-    shape.output_bytes = unit == config.head_unit() ? kCandidateBytes : config.activation_bytes() + kStepHeaderBytes;
+    shape.output_bytes =
+        unit == config.head_unit() ? kCandidateBytes : config.activation_bytes() + kStepHeaderBytes;
   }
   if (config.tied_head) {
     shapes.front().tied_group = shapes.back().tied_group = 1;
@@ -71,14 +78,16 @@ std::vector<UnitShape> unit_shapes(const ClusterState& state, const KvBudget& kv
   return shapes;
 }
 
-DeviceProfile device_profile(const ClusterState& state, const Member& member, const std::vector<UnitKind>& kinds) {
+DeviceProfile device_profile(const ClusterState& state, const Member& member,
+                             const std::vector<UnitKind>& kinds) {
   DeviceProfile profile{.name = member.name, .memory_bytes = member.hello.memory_bytes};
   profile.units.resize(state.model.config.num_units());
   for (std::uint32_t unit = 0; unit < profile.units.size(); ++unit) {
     const std::uint32_t representative = representative_of(kinds, unit);
     for (const LayerProfile& measured : member.profile->units) {
       if (measured.unit != representative) continue;
-      profile.units[unit] = {measured.seconds_batch1, measured.seconds_batch32, measured.seconds_per_1k_context};
+      profile.units[unit] = {measured.seconds_batch1, measured.seconds_batch32,
+                             measured.seconds_per_1k_context};
     }
   }
   return profile;
@@ -99,10 +108,12 @@ LinkProfile link_between(const ClusterState& state, const Member& from, DeviceId
   return link_profile(found == from.links.end() ? std::nullopt : std::optional(found->second));
 }
 
-PlanProblem make_problem(const ClusterState& state, const std::vector<DeviceId>& devices, const KvBudget& kv) {
+PlanProblem make_problem(const ClusterState& state, const std::vector<DeviceId>& devices,
+                         const KvBudget& kv) {
   PlanProblem problem;
   std::size_t num_threads = 1;
-  for (const DeviceId id : devices) num_threads = std::max<std::size_t>(num_threads, state.members.at(id).hello.num_threads);
+  for (const DeviceId id : devices)
+    num_threads = std::max<std::size_t>(num_threads, state.members.at(id).hello.num_threads);
   problem.units = unit_shapes(state, kv, num_threads);
   const std::vector<UnitKind> kinds = unit_kinds(state.model);
   for (const DeviceId id : devices) {
@@ -124,7 +135,8 @@ PlanProblem make_problem(const ClusterState& state, const std::vector<DeviceId>&
 
 // Tries the full KV budget first; memory that cannot hold it gets half, down to one full context.
 template <typename Solve>
-Result<PlanVersion> with_most_kv(const ClusterState& state, const std::vector<DeviceId>& devices, Solve&& solve) {
+Result<PlanVersion> with_most_kv(const ClusterState& state, const std::vector<DeviceId>& devices,
+                                 Solve&& solve) {
   std::uint32_t positions = std::max(state.settings.kv_positions, state.settings.max_context);
   while (true) {
     PlanVersion version;
@@ -137,7 +149,8 @@ Result<PlanVersion> with_most_kv(const ClusterState& state, const std::vector<De
       version.plan = *std::move(plan);
       return version;
     }
-    if (plan.error().code() != ErrorCode::OutOfMemory || positions == state.settings.max_context) return fail(plan.error());
+    if (plan.error().code() != ErrorCode::OutOfMemory || positions == state.settings.max_context)
+      return fail(plan.error());
     positions = std::max(positions / 2, state.settings.max_context);
   }
 }
@@ -177,21 +190,25 @@ KvBudget kv_budget_for(const ClusterState& state, std::uint32_t positions) {
   for (const KvKind& kind : kv_kinds(state.model.config)) {
     const std::uint32_t one_context = most_kv_blocks_until(kind, state.settings.max_context, chunk);
     const auto shared = static_cast<std::uint32_t>(positions / kKvBlockPositions);
-    const std::uint32_t most = one_context * state.settings.max_sequences;  // a window bounds what sequences can use
+    const std::uint32_t most =
+        one_context * state.settings.max_sequences;  // a window bounds what sequences can use
     budget.blocks.push_back(std::max(one_context, std::min(shared, most)));
   }
   return budget;
 }
 
-Result<PlanVersion> choose_plan(const ClusterState& state, const std::vector<DeviceId>& devices, std::uint32_t min_stages) {
+Result<PlanVersion> choose_plan(const ClusterState& state, const std::vector<DeviceId>& devices,
+                                std::uint32_t min_stages) {
   return with_most_kv(state, devices, [&](PlanProblem& problem) {
     problem.min_stages = min_stages;
     return make_plan(problem);
   });
 }
 
-// Lost devices have no figures any more: the broken plan is restated over the survivors, with what they lack marked as lost.
-Result<PlanVersion> choose_repair(const ClusterState& state, const PlanVersion& broken, const std::vector<DeviceId>& survivors) {
+// Lost devices have no figures any more: the broken plan is restated over the survivors, with what they lack
+// marked as lost.
+Result<PlanVersion> choose_repair(const ClusterState& state, const PlanVersion& broken,
+                                  const std::vector<DeviceId>& survivors) {
   Result<PlanVersion> version = with_most_kv(state, survivors, [&](PlanProblem& problem) -> Result<Plan> {
     problem.min_stages = 1;
     PlanProblem with_lost = problem;
@@ -205,7 +222,8 @@ Result<PlanVersion> choose_repair(const ClusterState& state, const PlanVersion& 
       }
       stage.device = static_cast<std::uint32_t>(with_lost.devices.size());
       lost.push_back(stage.device);
-      with_lost.devices.push_back({.name = "lost", .memory_bytes = 0, .units = problem.devices.front().units, .may_compute = false});
+      with_lost.devices.push_back(
+          {.name = "lost", .memory_bytes = 0, .units = problem.devices.front().units, .may_compute = false});
       with_lost.from_hub.push_back(kUnmeasuredLink);
       with_lost.to_hub.push_back(kUnmeasuredLink);
       for (std::vector<LinkProfile>& row : with_lost.links) row.push_back(kUnmeasuredLink);
@@ -248,7 +266,8 @@ PlanMessage plan_message_for(const ClusterState& state, const PlanVersion& versi
   for (const PlannedStage& stage : version.plan.stages) {
     const DeviceId device = version.devices[stage.device];
     const bool has_head = stage.units.end == state.model.config.num_units();
-    message.stages.push_back({device, stage.units, has_head ? Range{0, head_blocks(state.model.config)} : Range{}});
+    message.stages.push_back(
+        {device, stage.units, has_head ? Range{0, head_blocks(state.model.config)} : Range{}});
     if (device == receiver) {
       for (std::uint32_t unit = stage.units.begin; unit < stage.units.end; ++unit) units.insert(unit);
     }
@@ -259,7 +278,8 @@ PlanMessage plan_message_for(const ClusterState& state, const PlanVersion& versi
   }
   for (const DeviceId device : version.devices) {
     const Member& peer = state.members.at(device);
-    if (device != receiver && version.uses(device)) message.peers.push_back({device, peer.hello.inbox, peer.public_key});
+    if (device != receiver && version.uses(device))
+      message.peers.push_back({device, peer.hello.inbox, peer.public_key});
   }
   for (const TensorRef& tensor : state.model.tensors) {
     if (units.contains(tensor.unit)) message.tensors.push_back(tensor);

@@ -15,10 +15,13 @@ ProfileRequest profile_request(const ServedModel& model);
 // Online, measured, not excluded and not cooling down after a failure.
 std::vector<DeviceId> plannable_devices(const ClusterState& state, Time now);
 
-// The best plan over `devices`, with as much KV as memory allows (settings.kv_positions, halved down to one context).
-Result<PlanVersion> choose_plan(const ClusterState& state, const std::vector<DeviceId>& devices, std::uint32_t min_stages);
+// The best plan over `devices`, with as much KV as memory allows (settings.kv_positions, halved down to one
+// context).
+Result<PlanVersion> choose_plan(const ClusterState& state, const std::vector<DeviceId>& devices,
+                                std::uint32_t min_stages);
 // The repair of `broken` after the loss of every device that is not in `survivors`.
-Result<PlanVersion> choose_repair(const ClusterState& state, const PlanVersion& broken, const std::vector<DeviceId>& survivors);
+Result<PlanVersion> choose_repair(const ClusterState& state, const PlanVersion& broken,
+                                  const std::vector<DeviceId>& survivors);
 
 // Blocks per kind for `positions` positions over all sequences, at least one full context.
 KvBudget kv_budget_for(const ClusterState& state, std::uint32_t positions);

@@ -10,16 +10,19 @@ namespace shoal {
 namespace {
 
 constexpr Duration kSettle = std::chrono::milliseconds(300);
-constexpr Duration kImproveSettle = std::chrono::seconds(3);   // hysteresis: the membership has been quiet for this long
+constexpr Duration kImproveSettle =
+    std::chrono::seconds(3);  // hysteresis: the membership has been quiet for this long
 constexpr double kWorthwhileGain = 0.15;
 constexpr Duration kRetryAfterFailure = std::chrono::seconds(10);
-constexpr Duration kNewcomerPatience = std::chrono::seconds(30);  // how long requests wait for a device that is being measured
-constexpr Duration kTellAgain = std::chrono::seconds(3);       // a loading worker says something twice a second
+constexpr Duration kNewcomerPatience =
+    std::chrono::seconds(30);  // how long requests wait for a device that is being measured
+constexpr Duration kTellAgain = std::chrono::seconds(3);  // a loading worker says something twice a second
 constexpr Duration kLoadSilence = std::chrono::seconds(30);
 constexpr Duration kLoadStandstill = std::chrono::minutes(2);
 
 double objective_of(const ClusterState& state, const Prediction& prediction) {
-  return state.settings.objective == Objective::Throughput ? prediction.bottleneck_seconds : prediction.seconds_per_token;
+  return state.settings.objective == Objective::Throughput ? prediction.bottleneck_seconds
+                                                           : prediction.seconds_per_token;
 }
 
 std::uint32_t distinct_devices(const Plan& plan) {
@@ -40,9 +43,12 @@ void prepare(ClusterState& state, PlanVersion version, std::string why, Time now
     member.load_heard_at = member.load_moved_at = member.load_told_at = now;
     send_control(id, plan_message_for(state, version, id), commands);
   }
-  log_info("plan_made", {{"epoch", version.epoch}, {"why", version.why}, {"stages", version.plan.stages.size()},
+  log_info("plan_made", {{"epoch", version.epoch},
+                         {"why", version.why},
+                         {"stages", version.plan.stages.size()},
                          {"predicted_seconds_per_token", version.plan.prediction.seconds_per_token}});
-  if (state.phase != Phase::Ready) state.phase = state.phase == Phase::Recovering ? Phase::Recovering : Phase::Loading;
+  if (state.phase != Phase::Ready)
+    state.phase = state.phase == Phase::Recovering ? Phase::Recovering : Phase::Loading;
   if (state.phase == Phase::Loading) state.detail = "workers load their layers";
   state.pending = std::move(version);
 }
@@ -81,8 +87,10 @@ void give_up(ClusterState& state, Phase phase, const std::string& reason) {
   state.scheduler.fail_all({ErrorCode::OutOfMemory, reason, "insufficient_capacity"});
 }
 
-// The best plan that does without broken links. min_stages gives way where it stands between the devices and any service.
-Result<PlanVersion> choose_working_plan(const ClusterState& state, const std::vector<DeviceId>& devices, std::uint32_t min_stages) {
+// The best plan that does without broken links. min_stages gives way where it stands between the devices and
+// any service.
+Result<PlanVersion> choose_working_plan(const ClusterState& state, const std::vector<DeviceId>& devices,
+                                        std::uint32_t min_stages) {
   Result<PlanVersion> version = choose_plan(state, devices, min_stages);
   const auto works = [&] { return version && broken_link_in(state, *version).empty(); };
   const bool may_give_way = state.lost_devices_before || !state.broken_links.empty();
@@ -91,23 +99,30 @@ Result<PlanVersion> choose_working_plan(const ClusterState& state, const std::ve
   return fail(ErrorCode::Unavailable, broken_link_in(state, *version) + ", and no plan does without it");
 }
 
-void make_first_plan(ClusterState& state, const std::vector<DeviceId>& devices, Time now, ClusterCommands& commands) {
+void make_first_plan(ClusterState& state, const std::vector<DeviceId>& devices, Time now,
+                     ClusterCommands& commands) {
   const auto count = static_cast<std::uint32_t>(devices.size());
   const std::uint32_t least = state.lost_devices_before ? 1 : std::max(state.settings.min_stages, 1u);
-  const bool still_waits = count < state.settings.expect_devices && now - state.started_at < state.settings.expect_patience;
+  const bool still_waits =
+      count < state.settings.expect_devices && now - state.started_at < state.settings.expect_patience;
   if (count < least || (still_waits && !state.lost_devices_before)) {
     const auto online = std::ranges::count_if(state.members, [](const auto& m) { return m.second.online; });
     if (state.phase != Phase::InsufficientMemory) {
       state.phase = online > count ? Phase::Measuring : Phase::WaitingForDevices;
-      state.detail = std::to_string(count) + " of " + std::to_string(std::max(least, still_waits ? state.settings.expect_devices : least)) +
+      state.detail = std::to_string(count) + " of " +
+                     std::to_string(std::max(least, still_waits ? state.settings.expect_devices : least)) +
                      " devices are measured, " + std::to_string(online) + " joined";
     }
     return;
   }
-  Result<PlanVersion> version = choose_working_plan(state, devices, std::min(state.settings.min_stages, count));
-  if (version) return prepare(state, prefer_familiar(state, *std::move(version)), "first plan", now, commands);
-  give_up(state, version.error().code() == ErrorCode::OutOfMemory ? Phase::InsufficientMemory : Phase::WaitingForDevices,
-          version.error().message());
+  Result<PlanVersion> version =
+      choose_working_plan(state, devices, std::min(state.settings.min_stages, count));
+  if (version)
+    return prepare(state, prefer_familiar(state, *std::move(version)), "first plan", now, commands);
+  give_up(
+      state,
+      version.error().code() == ErrorCode::OutOfMemory ? Phase::InsufficientMemory : Phase::WaitingForDevices,
+      version.error().message());
 }
 
 // Why `better` is worth an interruption; empty if it is not.
@@ -121,14 +136,18 @@ std::string advantage(const ClusterState& state, const PlanVersion& better, std:
   // Both judged by today's measurements: the active plan's own prediction may be of another day.
   const Result<Prediction> today = predict_today(state, active);
   const double now = objective_of(state, today ? *today : active.plan.prediction);
-  return objective_of(state, better.plan.prediction) < (1 - kWorthwhileGain) * now ? "a faster plan after devices joined" : "";
+  return objective_of(state, better.plan.prediction) < (1 - kWorthwhileGain) * now
+             ? "a faster plan after devices joined"
+             : "";
 }
 
-void look_for_better_plan(ClusterState& state, const std::vector<DeviceId>& devices, Time now, ClusterCommands& commands) {
+void look_for_better_plan(ClusterState& state, const std::vector<DeviceId>& devices, Time now,
+                          ClusterCommands& commands) {
   state.membership_changed = false;
   if (devices.empty()) return;
   const auto count = static_cast<std::uint32_t>(devices.size());
-  Result<PlanVersion> better = choose_working_plan(state, devices, std::min(std::max(state.settings.min_stages, 1u), count));
+  Result<PlanVersion> better =
+      choose_working_plan(state, devices, std::min(std::max(state.settings.min_stages, 1u), count));
   if (!better) return;
   std::string why = advantage(state, *better, count);
   if (!why.empty()) prepare(state, prefer_familiar(state, *std::move(better)), std::move(why), now, commands);
@@ -139,7 +158,8 @@ bool waits_for_newcomer(const ClusterState& state, Time now) {
   if (!state.recovering_since || now - *state.recovering_since > kNewcomerPatience) return false;
   return std::ranges::any_of(state.members, [](const auto& m) {
     const Member& member = m.second;
-    return member.online && member.excluded.empty() && (!member.profile || !member.links_measured) && member.retry_at == Time{};
+    return member.online && member.excluded.empty() && (!member.profile || !member.links_measured) &&
+           member.retry_at == Time{};
   });
 }
 
@@ -149,7 +169,8 @@ void drop_pending(ClusterState& state) {
   state.membership_changed = true;
 }
 
-void on_stage_failure(ClusterState& state, DeviceId from, const StageStatus& status, Time now, ClusterCommands& commands) {
+void on_stage_failure(ClusterState& state, DeviceId from, const StageStatus& status, Time now,
+                      ClusterCommands& commands) {
   Member& member = state.members.at(from);
   ++member.failures;
   member.retry_at = now + kRetryAfterFailure * std::min(member.failures, 6u);
@@ -162,7 +183,8 @@ void on_stage_failure(ClusterState& state, DeviceId from, const StageStatus& sta
 }  // namespace
 
 bool PlanVersion::uses(DeviceId device) const {
-  return std::ranges::any_of(plan.stages, [&](const PlannedStage& stage) { return devices[stage.device] == device; });
+  return std::ranges::any_of(plan.stages,
+                             [&](const PlannedStage& stage) { return devices[stage.device] == device; });
 }
 
 void consider_plan(ClusterState& state, Time now, ClusterCommands& commands) {
@@ -187,17 +209,20 @@ void consider_plan(ClusterState& state, Time now, ClusterCommands& commands) {
   }
 }
 
-void on_stage_status(ClusterState& state, DeviceId from, const StageStatus& status, Time now, ClusterCommands& commands) {
+void on_stage_status(ClusterState& state, DeviceId from, const StageStatus& status, Time now,
+                     ClusterCommands& commands) {
   const auto found = state.members.find(from);
   if (found == state.members.end() || !found->second.online) return;
   Member& member = found->second;
   member.load_heard_at = now;
-  const bool moved = !member.status || member.status->epoch != status.epoch || member.status->bytes_present != status.bytes_present;
+  const bool moved = !member.status || member.status->epoch != status.epoch ||
+                     member.status->bytes_present != status.bytes_present;
   if (moved) member.load_moved_at = now;
   member.status = status;
   const bool of_pending = state.pending && status.epoch == state.pending->epoch;
   const bool of_active = state.active && status.epoch == state.active->epoch;
-  if (status.state == StageState::Failed && (of_pending || of_active)) return on_stage_failure(state, from, status, now, commands);
+  if (status.state == StageState::Failed && (of_pending || of_active))
+    return on_stage_failure(state, from, status, now, commands);
   if (of_pending && status.state == StageState::Ready) {
     state.pending->awaited.erase(from);
     if (state.pending->awaited.empty()) activate(state, now, commands);
@@ -209,18 +234,22 @@ void watch_pending(ClusterState& state, Time now, ClusterCommands& commands) {
   for (const DeviceId id : std::set<DeviceId>(state.pending->awaited)) {
     Member& member = state.members.at(id);
     const bool is_silent = now - member.load_heard_at > kLoadSilence;
-    if (member.load_heard_at == Time{} || (now - member.load_heard_at > kTellAgain && now - member.load_told_at > kTellAgain)) {
+    if (member.load_heard_at == Time{} ||
+        (now - member.load_heard_at > kTellAgain && now - member.load_told_at > kTellAgain)) {
       if (member.load_heard_at == Time{}) member.load_heard_at = now;
       member.load_told_at = now;
       send_control(id, plan_message_for(state, *state.pending, id), commands);
     } else if (is_silent || now - member.load_moved_at > kLoadStandstill) {
       const char* why = is_silent ? "it says nothing about its layers" : "loading its layers stands still";
-      return on_stage_failure(state, id, {.epoch = state.pending->epoch, .state = StageState::Failed, .reason = why}, now, commands);
+      return on_stage_failure(state, id,
+                              {.epoch = state.pending->epoch, .state = StageState::Failed, .reason = why},
+                              now, commands);
     }
   }
 }
 
-void plan_without(ClusterState& state, DeviceId device, const std::string& why, Time now, ClusterCommands& commands) {
+void plan_without(ClusterState& state, DeviceId device, const std::string& why, Time now,
+                  ClusterCommands& commands) {
   const bool serves = state.active && state.active_is_whole;
   const bool hits_pending = state.pending && state.pending->uses(device);
   if (serves && state.active->uses(device)) return recover(state, why, now, commands);
@@ -259,7 +288,8 @@ void recover(ClusterState& state, const std::string& why, Time now, ClusterComma
   }
   const bool is_short = plan.error().code() == ErrorCode::OutOfMemory;
   const char* lead = is_short ? "; the survivors cannot hold the model: " : "; no other plan can serve: ";
-  give_up(state, is_short ? Phase::InsufficientMemory : Phase::WaitingForDevices, why + lead + plan.error().message());
+  give_up(state, is_short ? Phase::InsufficientMemory : Phase::WaitingForDevices,
+          why + lead + plan.error().message());
 }
 
 void restart_epoch(ClusterState& state, const std::string& why, Time now, ClusterCommands& commands) {
@@ -267,11 +297,13 @@ void restart_epoch(ClusterState& state, const std::string& why, Time now, Cluste
   constexpr std::uint32_t kMostFruitless = 4;
   constexpr std::uint32_t kFruitlessUntilProbed = 2;
   ++state.epochs_restarted;
-  state.membership_changed = state.membership_changed || state.pending;  // a plan in preparation is dropped: another look follows
+  state.membership_changed =
+      state.membership_changed || state.pending;  // a plan in preparation is dropped: another look follows
   if (state.fruitless_epochs + 1 >= kFruitlessUntilProbed) state.probe_wanted = true;
   if (++state.fruitless_epochs > kMostFruitless) {
     state.fruitless_epochs = 0;
-    state.scheduler.fail_all({ErrorCode::Unavailable, "the pipeline makes no progress: " + why, "pipeline_stalled"});
+    state.scheduler.fail_all(
+        {ErrorCode::Unavailable, "the pipeline makes no progress: " + why, "pipeline_stalled"});
   }
   log_warn("epoch_restarted", {{"epoch", state.active->epoch}, {"why", why}});
   state.scheduler.stop_epoch();

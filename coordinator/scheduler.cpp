@@ -22,7 +22,8 @@ Scheduler::Sequence* Scheduler::find(SequenceId id) {
   return found == sequences_.end() ? nullptr : found->second.get();
 }
 
-// ---- Epochs ---------------------------------------------------------------------------------------------------------------------
+// ---- Epochs
+// ---------------------------------------------------------------------------------------------------------------------
 
 void Scheduler::stop_epoch() {
   shape_.reset();
@@ -51,21 +52,26 @@ void Scheduler::start_epoch(const PipelineShape& shape) {
   admit_waiting();
 }
 
-// ---- Requests -------------------------------------------------------------------------------------------------------------------
+// ---- Requests
+// -------------------------------------------------------------------------------------------------------------------
 
 namespace {
 
-FailedEvent refusal(ErrorCode code, std::string message, const char* api_code) { return {code, std::move(message), api_code}; }
+FailedEvent refusal(ErrorCode code, std::string message, const char* api_code) {
+  return {code, std::move(message), api_code};
+}
 
-// What the wire would not carry or a worker could not use; empty if nothing. The door in front says it better: this one keeps a
-// pipeline that serves others from choking on it.
+// What the wire would not carry or a worker could not use; empty if nothing. The door in front says it
+// better: this one keeps a pipeline that serves others from choking on it.
 std::string bad_values(const InferenceRequest& request, std::uint32_t vocab_size) {
   const auto outside = [&](TokenId id) { return id < 0 || static_cast<std::uint32_t>(id) >= vocab_size; };
   for (const TokenId id : request.prompt) {
-    if (outside(id)) return "token " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(vocab_size);
+    if (outside(id))
+      return "token " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(vocab_size);
   }
   for (const LogitBias& entry : request.sampling.logit_bias) {
-    if (outside(entry.id)) return "logit_bias names token " + std::to_string(entry.id) + ", which is outside the vocabulary";
+    if (outside(entry.id))
+      return "logit_bias names token " + std::to_string(entry.id) + ", which is outside the vocabulary";
   }
   StepFrame frame;
   frame.groups = {RowGroup{.num_rows = 1}};
@@ -84,16 +90,19 @@ std::optional<FailedEvent> Scheduler::obstacle(const InferenceRequest& request) 
   const std::uint32_t max_context = options_.max_context;
   if (size > max_context || (request.max_tokens > 0 && size == max_context)) {
     return refusal(ErrorCode::InvalidArgument,
-                   "the prompt has " + std::to_string(size) + " tokens and asks for " + std::to_string(request.max_tokens) +
-                       " more; the context holds " + std::to_string(max_context),
+                   "the prompt has " + std::to_string(size) + " tokens and asks for " +
+                       std::to_string(request.max_tokens) + " more; the context holds " +
+                       std::to_string(max_context),
                    "context_length_exceeded");
   }
   if (std::string bad = bad_values(request, config_.vocab_size); !bad.empty()) {
     return refusal(ErrorCode::InvalidArgument, std::move(bad), "invalid_value");
   }
-  const auto waiting = std::ranges::count_if(sequences_, [](const auto& s) { return s.second->state == Sequence::State::Waiting; });
+  const auto waiting = std::ranges::count_if(
+      sequences_, [](const auto& s) { return s.second->state == Sequence::State::Waiting; });
   if (waiting < static_cast<std::ptrdiff_t>(options_.max_queue)) return std::nullopt;
-  return refusal(ErrorCode::Unavailable, std::to_string(waiting) + " requests wait already: try again later", "queue_full");
+  return refusal(ErrorCode::Unavailable, std::to_string(waiting) + " requests wait already: try again later",
+                 "queue_full");
 }
 
 void Scheduler::submit(RequestId id, InferenceRequest request, Time now) {
@@ -129,12 +138,15 @@ void Scheduler::fail_sequence(Sequence& sequence, const FailedEvent& reason) {
 }
 
 void Scheduler::blame(SequenceId id, StepNumber step, const FailedEvent& reason) {
-  constexpr std::uint32_t kMostRefusals = 2;  // bits do not change from try to try; one more for what is not arithmetic
+  constexpr std::uint32_t kMostRefusals =
+      2;  // bits do not change from try to try; one more for what is not arithmetic
   const auto names_it = [&](const RowGroup& group) { return group.sequence == id && group.step == step; };
-  const auto refused = std::ranges::find_if(in_flight_, [&](const InFlight& s) { return std::ranges::any_of(s.frame.groups, names_it); });
+  const auto refused = std::ranges::find_if(
+      in_flight_, [&](const InFlight& s) { return std::ranges::any_of(s.frame.groups, names_it); });
   if (refused == in_flight_.end()) return;
   std::vector<RowGroup> with_rows;
-  std::ranges::copy_if(refused->frame.groups, std::back_inserter(with_rows), [](const RowGroup& g) { return g.num_rows > 0; });
+  std::ranges::copy_if(refused->frame.groups, std::back_inserter(with_rows),
+                       [](const RowGroup& g) { return g.num_rows > 0; });
   for (const RowGroup& group : with_rows) {
     Sequence* sequence = find(group.sequence);
     if (!sequence) continue;
@@ -150,11 +162,13 @@ void Scheduler::end(Sequence& sequence) {
   sequences_.erase(sequence.id);
 }
 
-// ---- KV admission ---------------------------------------------------------------------------------------------------------------
+// ---- KV admission
+// ---------------------------------------------------------------------------------------------------------------
 
 namespace {
 
-std::vector<std::uint32_t> blocks_for(const std::vector<KvKind>& kinds, std::uint32_t length, std::uint32_t chunk) {
+std::vector<std::uint32_t> blocks_for(const std::vector<KvKind>& kinds, std::uint32_t length,
+                                      std::uint32_t chunk) {
   std::vector<std::uint32_t> blocks;
   for (const KvKind& kind : kinds) blocks.push_back(most_kv_blocks_until(kind, length, chunk));
   return blocks;
@@ -168,7 +182,8 @@ void Scheduler::admit_waiting() {
   for (const auto& [id, sequence] : sequences_) running += sequence->state == Sequence::State::Running;
   for (auto& [id, sequence] : sequences_) {
     if (sequence->state == Sequence::State::Running) continue;
-    if (running >= shape_->max_sequences || !grow(*sequence)) return;  // in order of arrival: nobody overtakes
+    if (running >= shape_->max_sequences || !grow(*sequence))
+      return;  // in order of arrival: nobody overtakes
     sequence->state = Sequence::State::Running;
     ++running;
   }
@@ -184,7 +199,8 @@ bool Scheduler::grow(Sequence& sequence) {
 void Scheduler::release(Sequence& sequence) {
   if (sequence.known_to_pipeline && shape_) {
     sequence.last_step = next(sequence.last_step);
-    closes_.push_back({{.sequence = sequence.id, .step = sequence.last_step, .flags = kCloses}, std::move(sequence.kv_held)});
+    closes_.push_back({{.sequence = sequence.id, .step = sequence.last_step, .flags = kCloses},
+                       std::move(sequence.kv_held)});
   } else {
     kv_.give_back(sequence.kv_held);
   }

@@ -22,10 +22,10 @@
 namespace shoal {
 
 struct SchedulerOptions {
-  std::uint32_t max_context = 2048;         // positions of one request: prompt and answer
-  std::uint32_t prefill_chunk = 256;        // rows of one prefill step when nothing else runs
-  std::uint32_t busy_prefill_chunk = 96;    // while others decode: bounds what a prompt adds to their step
-  std::uint32_t max_queue = 512;            // requests that may wait
+  std::uint32_t max_context = 2048;       // positions of one request: prompt and answer
+  std::uint32_t prefill_chunk = 256;      // rows of one prefill step when nothing else runs
+  std::uint32_t busy_prefill_chunk = 96;  // while others decode: bounds what a prompt adds to their step
+  std::uint32_t max_queue = 512;          // requests that may wait
 };
 
 // The pipeline that steps go to. Everything scheduled under an earlier epoch is rebuilt from the token log.
@@ -39,10 +39,11 @@ struct PipelineShape {
   double predicted_step_seconds = 0;  // one row's round, until steps were measured; 0: unknown
 };
 
-// Many requests at once over one pipeline: admits a request when its KV blocks are free, cuts prompts into chunks, lets rows of
-// many sequences share a step, keeps several micro-batches in flight, and turns the candidates that come back into tokens. When KV runs
-// out the youngest request is parked: its blocks are freed, its tokens kept, and it is replayed later to the same bits. The same replay
-// carries every request over a change of epoch. Pure: time is handed in, steps and events are handed out.
+// Many requests at once over one pipeline: admits a request when its KV blocks are free, cuts prompts into
+// chunks, lets rows of many sequences share a step, keeps several micro-batches in flight, and turns the
+// candidates that come back into tokens. When KV runs out the youngest request is parked: its blocks are
+// freed, its tokens kept, and it is replayed later to the same bits. The same replay carries every request
+// over a change of epoch. Pure: time is handed in, steps and events are handed out.
 class Scheduler {
  public:
   using Events = std::vector<std::pair<RequestId, InferenceEvent>>;
@@ -62,18 +63,19 @@ class Scheduler {
 
   // The next micro-batch for stage 0, if one is due. Call until it is empty.
   std::optional<StepFrame> next_step(Time now);
-  // Judges a step's answer. Errors: StaleEpoch; InvalidArgument: it answers nothing in flight (late, doubled): ignore it;
-  // Corrupt: it does not answer what was asked, and the step stays in flight.
+  // Judges a step's answer. Errors: StaleEpoch; InvalidArgument: it answers nothing in flight (late,
+  // doubled): ignore it; Corrupt: it does not answer what was asked, and the step stays in flight.
   Status on_candidates(CandidatesFrame frame, Time now);
   // Steps unanswered past their deadline, to be sent again as they were. Their deadline doubles.
   std::vector<StepFrame> take_overdue(Time now);
-  // A stage misses a step (a connection broke under it): everything unanswered, in order, to be sent again as it was. Empty while the
-  // last such repeat is still on its way.
+  // A stage misses a step (a connection broke under it): everything unanswered, in order, to be sent again as
+  // it was. Empty while the last such repeat is still on its way.
   std::vector<StepFrame> take_unanswered(Time now);
   // How often the step that waits longest was repeated: the cluster gives up on the epoch at some point.
   std::uint32_t most_repeats() const;
-  // A stage could not compute this step. If several sequences shared it, the one to blame is not known: from now on each of them goes alone
-  // past these positions, so that a next refusal names it. A sequence refused alone twice ends with the reason; the others go on.
+  // A stage could not compute this step. If several sequences shared it, the one to blame is not known: from
+  // now on each of them goes alone past these positions, so that a next refusal names it. A sequence refused
+  // alone twice ends with the reason; the others go on.
   void blame(SequenceId sequence, StepNumber step, const FailedEvent& reason);
 
   Events take_events() { return std::exchange(events_, {}); }
@@ -83,18 +85,18 @@ class Scheduler {
     std::uint32_t running = 0;
     std::uint32_t parked = 0;
     std::uint32_t steps_in_flight = 0;
-    std::uint64_t tokens = 0;           // answered since start
+    std::uint64_t tokens = 0;  // answered since start
     std::uint64_t finished = 0;
     std::uint64_t failed = 0;
     std::vector<std::uint32_t> free_kv_blocks;
-    double step_seconds = 0;            // moving average of a decode step's round
+    double step_seconds = 0;  // moving average of a decode step's round
   };
   Counts counts() const;
 
  private:
   struct Sequence;
   struct InFlight {
-    StepFrame frame;                    // as sent; stage 0 takes no payload
+    StepFrame frame;  // as sent; stage 0 takes no payload
     Time sent_at{};
     Time deadline{};
     Duration patience{};
@@ -155,10 +157,10 @@ class Scheduler {
   std::deque<InFlight> in_flight_;
   Time repeated_all_at_{};
   SequenceId last_sequence_{0};
-  SequenceId last_decoded_{0};         // decode turns go round
+  SequenceId last_decoded_{0};  // decode turns go round
   Events events_;
   Counts counts_;
-  double seconds_per_row_ = 0;         // moving average over prefill steps
+  double seconds_per_row_ = 0;  // moving average over prefill steps
 };
 
 }  // namespace shoal

@@ -17,9 +17,12 @@ void average_in(double& average, double sample) {
 }  // namespace
 
 Status Scheduler::on_candidates(CandidatesFrame frame, Time now) {
-  if (!shape_ || frame.epoch != shape_->epoch) return fail(ErrorCode::StaleEpoch, "candidates of another epoch");
-  const auto step = std::ranges::find_if(in_flight_, [&](const InFlight& s) { return s.frame.groups == frame.groups; });
-  if (step == in_flight_.end()) return fail(ErrorCode::InvalidArgument, "candidates for a step that is not in flight");
+  if (!shape_ || frame.epoch != shape_->epoch)
+    return fail(ErrorCode::StaleEpoch, "candidates of another epoch");
+  const auto step =
+      std::ranges::find_if(in_flight_, [&](const InFlight& s) { return s.frame.groups == frame.groups; });
+  if (step == in_flight_.end())
+    return fail(ErrorCode::InvalidArgument, "candidates for a step that is not in flight");
   if (Status answers = check_answer(*step, frame); !answers) return answers;
   const double took = seconds(now - step->sent_at);
   if (step->is_decode) {
@@ -50,7 +53,8 @@ Status Scheduler::check_answer(const InFlight& step, const CandidatesFrame& fram
   for (const RowGroup& group : step.frame.groups) {
     const std::uint32_t end = group.first_position + group.num_rows;
     for (std::uint32_t position = end - group.num_wanted(); position < end; ++position, ++row) {
-      const bool is_it = row != frame.rows.end() && row->sequence == group.sequence && row->step == group.step && row->position == position;
+      const bool is_it = row != frame.rows.end() && row->sequence == group.sequence &&
+                         row->step == group.step && row->position == position;
       if (!is_it) return fail(ErrorCode::Corrupt, "the candidates are not of the rows that were asked for");
       const Result<CandidateRow> whole = merge_candidates({&*row, 1}, config_.vocab_size);
       if (!whole) return fail(whole.error());
@@ -65,7 +69,8 @@ Status Scheduler::check_answer(const InFlight& step, const CandidatesFrame& fram
 void Scheduler::judge_row(CandidateRow row, Time now) {
   Sequence* sequence = find(row.sequence);
   if (!sequence || sequence->state != Sequence::State::Running || row.position >= sequence->sent) return;
-  if (sequence->wants_prompt_rows() && row.position < sequence->prompt_size && row.position == sequence->rows_reported) {
+  if (sequence->wants_prompt_rows() && row.position < sequence->prompt_size &&
+      row.position == sequence->rows_reported) {
     report_prompt_row(*sequence, row);
   }
   const bool is_last = row.position + 1 == sequence->size() && row.step == sequence->last_step;
@@ -80,14 +85,16 @@ void Scheduler::report_prompt_row(Sequence& sequence, const CandidateRow& row) {
   PromptTokenEvent event{.row = row.position};
   event.has_logprob = row.has_target;
   if (row.has_target) event.logprob = logprob_of(whole, row.target_logit);
-  for (const Candidate& candidate : row.by_raw) event.top.push_back({candidate.id, logprob_of(whole, candidate.logit)});
+  for (const Candidate& candidate : row.by_raw)
+    event.top.push_back({candidate.id, logprob_of(whole, candidate.logit)});
   emit(sequence, std::move(event));
 }
 
 void Scheduler::choose(Sequence& sequence, const CandidateRow& row, Time now) {
   const std::optional<Choice> choice = choose_token(row, sequence.request.sampling, config_.vocab_size);
   if (!choice && sequence.depth >= config_.vocab_size) {
-    return fail_sequence(sequence, {ErrorCode::Internal, "the model's answer holds no token to choose", "no_candidates"});
+    return fail_sequence(
+        sequence, {ErrorCode::Internal, "the model's answer holds no token to choose", "no_candidates"});
   }
   if (!choice) {
     // The cut lies in the tail that was not returned: judge the same position again, deeper.
@@ -99,9 +106,11 @@ void Scheduler::choose(Sequence& sequence, const CandidateRow& row, Time now) {
   }
   sequence.awaits_choice = false;
   if (sequence.answered() == 0) sequence.first_token_at = now;
-  if (text_.is_end_of_text(choice->id) && !sequence.request.ignore_end) return finish(sequence, FinishReason::Stop, now);
+  if (text_.is_end_of_text(choice->id) && !sequence.request.ignore_end)
+    return finish(sequence, FinishReason::Stop, now);
 
-  TokenEvent event{.id = choice->id, .index = sequence.answered(), .text = sequence.text.push(text_.piece(choice->id))};
+  TokenEvent event{
+      .id = choice->id, .index = sequence.answered(), .text = sequence.text.push(text_.piece(choice->id))};
   event.logprob = choice->logprob;
   for (const TokenLogprob& top : choice->top) event.top.push_back({top.id, top.logprob});
   sequence.tokens.push_back(choice->id);
@@ -109,7 +118,8 @@ void Scheduler::choose(Sequence& sequence, const CandidateRow& row, Time now) {
   emit(sequence, std::move(event));
 
   if (sequence.text.stopped()) return finish(sequence, FinishReason::Stop, now);
-  const bool is_full = sequence.answered() >= sequence.request.max_tokens || sequence.size() >= options_.max_context;
+  const bool is_full =
+      sequence.answered() >= sequence.request.max_tokens || sequence.size() >= options_.max_context;
   if (is_full) finish(sequence, FinishReason::Length, now);
 }
 

@@ -23,18 +23,19 @@ struct Scheduler::Sequence {
 
   std::vector<TokenId> tokens;
   std::uint32_t prompt_size = 0;
-  std::uint32_t sent = 0;            // positions [0, sent) are in the pipeline
-  StepNumber last_step{0};           // never reused, whatever the epoch
-  bool known_to_pipeline = false;    // some step of it was sent under this epoch
-  bool announce = true;              // the next group carries the sampling parameters
-  bool awaits_choice = false;        // its last position is sent and not judged
-  std::uint32_t depth = 1;           // how many candidates a row brings back
-  std::uint32_t alone_until = 0;     // positions before it are sent in steps of their own: one of them could not be computed
-  std::uint32_t refusals = 0;        // of steps it had for itself
+  std::uint32_t sent = 0;          // positions [0, sent) are in the pipeline
+  StepNumber last_step{0};         // never reused, whatever the epoch
+  bool known_to_pipeline = false;  // some step of it was sent under this epoch
+  bool announce = true;            // the next group carries the sampling parameters
+  bool awaits_choice = false;      // its last position is sent and not judged
+  std::uint32_t depth = 1;         // how many candidates a row brings back
+  std::uint32_t alone_until =
+      0;  // positions before it are sent in steps of their own: one of them could not be computed
+  std::uint32_t refusals = 0;  // of steps it had for itself
   std::vector<std::uint32_t> kv_held;
 
   AnswerText text;
-  std::uint32_t rows_reported = 0;   // echo: prompt rows whose judgement the client has
+  std::uint32_t rows_reported = 0;  // echo: prompt rows whose judgement the client has
   LogitsDigest digest;
   Time submitted_at{};
   Time first_token_at{};

@@ -11,7 +11,8 @@ constexpr Duration kLeastPatience = std::chrono::seconds(2);
 constexpr double kPatienceFactor = 8;
 constexpr Duration kRepeatAllPause = std::chrono::milliseconds(200);
 constexpr std::size_t kMostOpens = 16;  // their frame is bounded (kMaxOpensBytes), logit biases included
-constexpr std::uint32_t kMostCandidates = 1 << 20;  // of a step's answer: 16 bytes each, half of kMaxPayloadBytes
+constexpr std::uint32_t kMostCandidates =
+    1 << 20;  // of a step's answer: 16 bytes each, half of kMaxPayloadBytes
 
 std::uint32_t rows_in(const StepFrame& frame) { return static_cast<std::uint32_t>(frame.ids.size()); }
 
@@ -48,7 +49,8 @@ std::optional<StepFrame> Scheduler::next_step(Time now) {
   return frame;
 }
 
-// A late answer is only suspicious when it is much later than steps of that size have been, behind all that is in flight.
+// A late answer is only suspicious when it is much later than steps of that size have been, behind all that
+// is in flight.
 Duration Scheduler::patience_for(const StepFrame& frame) const {
   double rows = rows_in(frame);
   for (const InFlight& step : in_flight_) rows += rows_in(step.frame);
@@ -74,7 +76,8 @@ std::uint32_t Scheduler::candidate_room(const StepFrame& frame) const {
   std::uint64_t taken = 0;
   for (const RowGroup& group : frame.groups) {
     const auto sequence = sequences_.find(group.sequence);
-    if (sequence != sequences_.end()) taken += std::uint64_t{group.num_wanted()} * sequence->second->candidates_per_row();
+    if (sequence != sequences_.end())
+      taken += std::uint64_t{group.num_wanted()} * sequence->second->candidates_per_row();
   }
   return kMostCandidates - static_cast<std::uint32_t>(std::min<std::uint64_t>(taken, kMostCandidates));
 }
@@ -82,13 +85,16 @@ std::uint32_t Scheduler::candidate_room(const StepFrame& frame) const {
 bool Scheduler::may_join(const Sequence& sequence, const StepFrame& frame) const {
   if (!sequence.is_due() || sequence.is_suspect() || close_is_pending(sequence.id)) return false;
   // Its own close may be in this very step: a stage takes one group of a sequence at a time.
-  if (std::ranges::any_of(frame.groups, [&](const RowGroup& group) { return group.sequence == sequence.id; })) return false;
+  if (std::ranges::any_of(frame.groups, [&](const RowGroup& group) { return group.sequence == sequence.id; }))
+    return false;
   return candidate_room(frame) >= std::min(sequence.candidates_per_row(), kMostCandidates);
 }
 
 Scheduler::Sequence* Scheduler::next_suspect(const StepFrame& frame) {
   for (auto& [id, sequence] : sequences_) {
-    const bool closes = close_is_pending(id) || std::ranges::any_of(frame.groups, [&](const RowGroup& g) { return g.sequence == sequence->id; });
+    const bool closes = close_is_pending(id) || std::ranges::any_of(frame.groups, [&](const RowGroup& g) {
+                          return g.sequence == sequence->id;
+                        });
     if (sequence->is_due() && sequence->is_suspect() && !closes) return sequence.get();
   }
   return nullptr;
@@ -96,10 +102,13 @@ Scheduler::Sequence* Scheduler::next_suspect(const StepFrame& frame) {
 
 void Scheduler::add_suspect(StepFrame& frame, Sequence& sequence) {
   if (frame.groups.size() >= kMaxGroupsPerStep || !make_room_for(sequence, frame)) return;
-  add_group(frame, sequence, rows_of_next_group(sequence, std::min(options_.prefill_chunk, shape_->max_rows), kMostCandidates));
+  add_group(
+      frame, sequence,
+      rows_of_next_group(sequence, std::min(options_.prefill_chunk, shape_->max_rows), kMostCandidates));
 }
 
-// Every stage frees a frame's closed sequences before it runs the frame's rows, so their blocks serve this very step.
+// Every stage frees a frame's closed sequences before it runs the frame's rows, so their blocks serve this
+// very step.
 void Scheduler::add_closes(StepFrame& frame) {
   while (!closes_.empty() && frame.groups.size() < kMaxGroupsPerStep) {
     frame.groups.push_back(closes_.front().group);
@@ -118,7 +127,8 @@ void Scheduler::add_decodes(StepFrame& frame) {
   for (auto& [id, sequence] : sequences_) {
     if (sequence->decodes() && may_join(*sequence, frame)) turns.push_back(sequence.get());
   }
-  std::ranges::rotate(turns, std::ranges::find_if(turns, [&](const Sequence* s) { return raw(s->id) > raw(last_decoded_); }));
+  std::ranges::rotate(
+      turns, std::ranges::find_if(turns, [&](const Sequence* s) { return raw(s->id) > raw(last_decoded_); }));
   std::uint32_t share = decode_share();
   for (Sequence* sequence : turns) {
     if (share == 0 || frame.groups.size() >= kMaxGroupsPerStep || frame.opens.size() >= kMostOpens) return;
@@ -129,13 +139,16 @@ void Scheduler::add_decodes(StepFrame& frame) {
   }
 }
 
-// Grows the sequence's reservation; while that fails, parks the youngest running one that is not in this step already, itself if need be.
+// Grows the sequence's reservation; while that fails, parks the youngest running one that is not in this step
+// already, itself if need be.
 bool Scheduler::make_room_for(Sequence& sequence, StepFrame& frame) {
   while (!grow(sequence)) {
     Sequence* youngest = &sequence;
     for (auto& [id, other] : sequences_) {
-      const bool in_step = std::ranges::any_of(frame.groups, [&](const RowGroup& g) { return g.sequence == other->id; });
-      if (other->state == Sequence::State::Running && !in_step && raw(id) > raw(youngest->id)) youngest = other.get();
+      const bool in_step =
+          std::ranges::any_of(frame.groups, [&](const RowGroup& g) { return g.sequence == other->id; });
+      if (other->state == Sequence::State::Running && !in_step && raw(id) > raw(youngest->id))
+        youngest = other.get();
     }
     park(*youngest);
     add_closes(frame);
@@ -145,7 +158,8 @@ bool Scheduler::make_room_for(Sequence& sequence, StepFrame& frame) {
 }
 
 void Scheduler::add_prefills(StepFrame& frame, bool beside_decode) {
-  const std::uint32_t chunk = beside_decode ? std::min(options_.busy_prefill_chunk, options_.prefill_chunk) : options_.prefill_chunk;
+  const std::uint32_t chunk =
+      beside_decode ? std::min(options_.busy_prefill_chunk, options_.prefill_chunk) : options_.prefill_chunk;
   std::uint32_t budget = std::min(chunk, shape_->max_rows - rows_in(frame));
   for (auto& [id, sequence] : sequences_) {
     if (budget == 0 || frame.groups.size() >= kMaxGroupsPerStep || frame.opens.size() >= kMostOpens) return;
@@ -156,8 +170,10 @@ void Scheduler::add_prefills(StepFrame& frame, bool beside_decode) {
   }
 }
 
-// Rows that a replay only rebuilds and rows whose judgement is still owed do not share a group: one group has one set of flags.
-std::uint32_t Scheduler::rows_of_next_group(const Sequence& sequence, std::uint32_t budget, std::uint32_t room) const {
+// Rows that a replay only rebuilds and rows whose judgement is still owed do not share a group: one group has
+// one set of flags.
+std::uint32_t Scheduler::rows_of_next_group(const Sequence& sequence, std::uint32_t budget,
+                                            std::uint32_t room) const {
   std::uint32_t end = sequence.size();
   if (sequence.wants_prompt_rows()) {
     if (sequence.sent < sequence.rows_reported) {
@@ -172,9 +188,11 @@ std::uint32_t Scheduler::rows_of_next_group(const Sequence& sequence, std::uint3
 
 void Scheduler::add_group(StepFrame& frame, Sequence& sequence, std::uint32_t rows) {
   sequence.last_step = next(sequence.last_step);
-  RowGroup group{.sequence = sequence.id, .step = sequence.last_step, .first_position = sequence.sent, .num_rows = rows};
+  RowGroup group{
+      .sequence = sequence.id, .step = sequence.last_step, .first_position = sequence.sent, .num_rows = rows};
   const std::uint32_t end = sequence.sent + rows;
-  const bool judged = sequence.wants_prompt_rows() && sequence.sent >= sequence.rows_reported && sequence.sent < sequence.prompt_size;
+  const bool judged = sequence.wants_prompt_rows() && sequence.sent >= sequence.rows_reported &&
+                      sequence.sent < sequence.prompt_size;
   if (judged) {
     group.flags = kWantsAllRows | (sequence.request.digest ? kWantsDigest : 0u);
     if (end < sequence.prompt_size) group.next_id = sequence.tokens[end];
@@ -184,7 +202,8 @@ void Scheduler::add_group(StepFrame& frame, Sequence& sequence, std::uint32_t ro
     sequence.awaits_choice = true;
   }
   if (sequence.announce) {
-    frame.opens.push_back({.sequence = sequence.id, .depth = sequence.depth, .params = sequence.request.sampling});
+    frame.opens.push_back(
+        {.sequence = sequence.id, .depth = sequence.depth, .params = sequence.request.sampling});
     sequence.announce = false;
   }
   frame.groups.push_back(group);

@@ -35,8 +35,10 @@ void hash_tensors(const GgufFile& file, std::vector<TensorRef>& tensors, std::si
 Sha256 model_hash(const ServedModel& model) {
   crypto_hash_sha256_state state;
   crypto_hash_sha256_init(&state);
-  crypto_hash_sha256_update(&state, reinterpret_cast<const unsigned char*>(model.config_bytes.data()), model.config_bytes.size());
-  for (const TensorRef& tensor : model.tensors) crypto_hash_sha256_update(&state, tensor.sha256.data(), tensor.sha256.size());
+  crypto_hash_sha256_update(&state, reinterpret_cast<const unsigned char*>(model.config_bytes.data()),
+                            model.config_bytes.size());
+  for (const TensorRef& tensor : model.tensors)
+    crypto_hash_sha256_update(&state, tensor.sha256.data(), tensor.sha256.size());
   Sha256 digest;
   crypto_hash_sha256_final(&state, digest.data());
   return digest;

@@ -8,8 +8,9 @@
 
 namespace shoal {
 
-// Reads what the cluster needs to know of a model: its shape, its tensors and each one's SHA-256. Hashes every byte once (about a
-// second a gigabyte and core; on all cores), so call it before serving. `id` is the name clients use.
+// Reads what the cluster needs to know of a model: its shape, its tensors and each one's SHA-256. Hashes
+// every byte once (about a second a gigabyte and core; on all cores), so call it before serving. `id` is the
+// name clients use.
 Result<ServedModel> read_served_model(const GgufFile& file, std::string id, std::size_t num_threads);
 
 }  // namespace shoal

@@ -13,7 +13,8 @@ struct Mapping {};  // the file owns the bytes
 }  // namespace
 
 ShardServer::ShardServer(const GgufFile& file, const std::vector<TensorRef>& tensors) {
-  for (const TensorRef& tensor : tensors) sources_[tensor.sha256] = {tensor, file.data(*file.find_tensor(tensor.name))};
+  for (const TensorRef& tensor : tensors)
+    sources_[tensor.sha256] = {tensor, file.data(*file.find_tensor(tensor.name))};
 }
 
 ShardData ShardServer::answer(const ShardRequest& request) {
@@ -25,13 +26,16 @@ ShardData ShardServer::answer(const ShardRequest& request) {
   }
   const TensorRef& tensor = found->second.tensor;
   const std::uint64_t num_panels = tensor.is_matrix ? (tensor.rows + kPanelRows - 1) / kPanelRows : 1;
-  if (request.num_panels == 0 || request.first_panel >= num_panels || request.num_panels > num_panels - request.first_panel) {
+  if (request.num_panels == 0 || request.first_panel >= num_panels ||
+      request.num_panels > num_panels - request.first_panel) {
     data.reason = "the tensor has no such panels";
     return data;
   }
   const std::uint64_t row_bytes = gguf_row_bytes(static_cast<WeightType>(tensor.type), tensor.cols);
   const std::uint64_t first_row = tensor.is_matrix ? request.first_panel * kPanelRows : 0;
-  const std::uint64_t end_row = tensor.is_matrix ? std::min<std::uint64_t>(first_row + request.num_panels * kPanelRows, tensor.rows) : tensor.rows;
+  const std::uint64_t end_row =
+      tensor.is_matrix ? std::min<std::uint64_t>(first_row + request.num_panels * kPanelRows, tensor.rows)
+                       : tensor.rows;
   const Bytes rows = found->second.data.subspan(first_row * row_bytes, (end_row - first_row) * row_bytes);
   if (rows.size() > kMaxShardBytes) {
     data.reason = "that is more than one message may carry";

@@ -9,8 +9,8 @@
 
 namespace shoal {
 
-// Answers workers' requests for tensor rows straight from the mapped GGUF file: payloads lie in the mapping, nothing is copied. The file must
-// outlive every answer. Reactor thread.
+// Answers workers' requests for tensor rows straight from the mapped GGUF file: payloads lie in the mapping,
+// nothing is copied. The file must outlive every answer. Reactor thread.
 class ShardServer {
  public:
   ShardServer(const GgufFile& file, const std::vector<TensorRef>& tensors);

@@ -5,8 +5,8 @@
 
 namespace shoal {
 namespace {
-constexpr double kWeight = 0.05;            // of the newest gap
-constexpr double kLeastDeviation = 0.05;    // seconds: one late timer is no death
+constexpr double kWeight = 0.05;          // of the newest gap
+constexpr double kLeastDeviation = 0.05;  // seconds: one late timer is no death
 constexpr double kGreatestPhi = 300;
 }  // namespace
 

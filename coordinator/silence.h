@@ -4,13 +4,14 @@
 
 namespace shoal {
 
-// Is this device's silence still ordinary? Phi-accrual over the gaps between its beats: phi = -log10 of the chance that a gap lasts this long,
-// with the gaps' own mean and deviation. Source: Hayashibara et al. 2004.
+// Is this device's silence still ordinary? Phi-accrual over the gaps between its beats: phi = -log10 of the
+// chance that a gap lasts this long, with the gaps' own mean and deviation. Source: Hayashibara et al. 2004.
 class SilenceDetector {
  public:
   static constexpr double kSuspectPhi = 8;
-  static constexpr Duration kFloor = std::chrono::milliseconds(1000);  // never sooner: a busy board's scheduler alone can do less
-  static constexpr Duration kCap = std::chrono::milliseconds(3000);    // never later
+  static constexpr Duration kFloor =
+      std::chrono::milliseconds(1000);  // never sooner: a busy board's scheduler alone can do less
+  static constexpr Duration kCap = std::chrono::milliseconds(3000);  // never later
   static constexpr std::uint32_t kEnoughSamples = 30;
 
   void heard(Time now);

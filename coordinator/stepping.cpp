@@ -8,15 +8,19 @@ namespace {
 constexpr std::uint32_t kMostRepeats = 3;
 
 void deliver(ClusterState& state, ClusterCommands& commands) {
-  for (auto& [request, event] : state.scheduler.take_events()) commands.push_back(DeliverEvent{request, std::move(event)});
+  for (auto& [request, event] : state.scheduler.take_events())
+    commands.push_back(DeliverEvent{request, std::move(event)});
 }
 
 void send_steps(const ClusterState& state, std::vector<StepFrame> frames, ClusterCommands& commands) {
-  for (StepFrame& frame : frames) commands.push_back(SendMessage{state.active->device_of(0), Lane::Data, std::move(frame)});
+  for (StepFrame& frame : frames)
+    commands.push_back(SendMessage{state.active->device_of(0), Lane::Data, std::move(frame)});
 }
 
 void blame(ClusterState& state, const RowGroup& group, const std::string& detail) {
-  state.scheduler.blame(group.sequence, group.step, {ErrorCode::Internal, "the model cannot compute this request: " + detail, "step_refused"});
+  state.scheduler.blame(
+      group.sequence, group.step,
+      {ErrorCode::Internal, "the model cannot compute this request: " + detail, "step_refused"});
 }
 
 // What was in doubt is proven by a step that came back.
@@ -48,8 +52,10 @@ void pump(ClusterState& state, Time now, ClusterCommands& commands) {
   deliver(state, commands);
 }
 
-void on_candidates(ClusterState& state, DeviceId from, CandidatesFrame frame, Time now, ClusterCommands& commands) {
-  const bool from_last = state.active && state.active_is_whole && from == state.active->device_of(state.active->plan.stages.size() - 1);
+void on_candidates(ClusterState& state, DeviceId from, CandidatesFrame frame, Time now,
+                   ClusterCommands& commands) {
+  const bool from_last = state.active && state.active_is_whole &&
+                         from == state.active->device_of(state.active->plan.stages.size() - 1);
   if (!from_last) return;
   const RowGroup first = frame.groups.front();
   const Status judged = state.scheduler.on_candidates(std::move(frame), now);
@@ -60,13 +66,22 @@ void on_candidates(ClusterState& state, DeviceId from, CandidatesFrame frame, Ti
   restart_epoch(state, "an answer made no sense: " + judged.error().message(), now, commands);
 }
 
-void on_step_refused(ClusterState& state, DeviceId from, const StepRefused& refused, Time now, ClusterCommands& commands) {
-  if (!state.active || !state.active_is_whole || refused.epoch != state.active->epoch || !state.active->uses(from)) return;
-  log_warn("step_refused", {{"device", from}, {"sequence", refused.sequence}, {"step", refused.step}, {"expected", refused.expected},
+void on_step_refused(ClusterState& state, DeviceId from, const StepRefused& refused, Time now,
+                     ClusterCommands& commands) {
+  if (!state.active || !state.active_is_whole || refused.epoch != state.active->epoch ||
+      !state.active->uses(from))
+    return;
+  log_warn("step_refused", {{"device", from},
+                            {"sequence", refused.sequence},
+                            {"step", refused.step},
+                            {"expected", refused.expected},
                             {"detail", refused.detail}});
-  // What is missing was lost under way; all that is unanswered goes again, and stages answer what they took before from their logs.
-  if (refused.reason == RefusalReason::Gap) return send_steps(state, state.scheduler.take_unanswered(now), commands);
-  if (refused.reason != RefusalReason::Lost) blame(state, {.sequence = refused.sequence, .step = refused.step}, refused.detail);
+  // What is missing was lost under way; all that is unanswered goes again, and stages answer what they took
+  // before from their logs.
+  if (refused.reason == RefusalReason::Gap)
+    return send_steps(state, state.scheduler.take_unanswered(now), commands);
+  if (refused.reason != RefusalReason::Lost)
+    blame(state, {.sequence = refused.sequence, .step = refused.step}, refused.detail);
   restart_epoch(state, "a step was refused: " + refused.detail, now, commands);
 }
 
@@ -74,8 +89,10 @@ void submit(ClusterState& state, SubmitRequest request, Time now, ClusterCommand
   const bool can_serve = state.phase == Phase::Ready || state.phase == Phase::Recovering;
   if (!can_serve) {
     const bool lost = state.phase == Phase::InsufficientMemory;
-    commands.push_back(DeliverEvent{request.id, FailedEvent{ErrorCode::Unavailable, std::string(name_of(state.phase)) + ": " + state.detail,
-                                                            lost ? "insufficient_capacity" : "not_ready"}});
+    commands.push_back(DeliverEvent{
+        request.id,
+        FailedEvent{ErrorCode::Unavailable, std::string(name_of(state.phase)) + ": " + state.detail,
+                    lost ? "insufficient_capacity" : "not_ready"}});
     return;
   }
   state.scheduler.submit(request.id, std::move(request.request), now);

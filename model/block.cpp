@@ -42,7 +42,7 @@ Result<Block> Block::open(const ModelConfig& config, std::uint32_t layer,
 namespace {
 
 void multiply_with_outliers(const Compute& compute, const QuantisedRows& x, std::span<const Product> products,
-                    const Workspace& w) {
+                            const Workspace& w) {
   multiply(compute, x, products);
   add_second_terms(compute, x, SecondTerm::OfOutlierRows, products, w.second_term);
 }
@@ -144,7 +144,8 @@ void Block::attend_rows(const Compute& compute, const Step& step, const KvCache&
 
 void Block::feed_forward(const Compute& compute, const Step& step, const QuantisedRows& x,
                          Workspace& w) const {
-  multiply_with_outliers(compute, x, std::array{Product{weights_.gate, w.gate}, Product{weights_.up, w.up}}, w);
+  multiply_with_outliers(compute, x, std::array{Product{weights_.gate, w.gate}, Product{weights_.up, w.up}},
+                         w);
   const std::size_t inner = config_.intermediate_size;
   const auto gated =
       config_.activation == Activation::Silu ? compute.kernels.silu_mul : compute.kernels.gelu_mul;

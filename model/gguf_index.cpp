@@ -6,8 +6,8 @@
 #include <optional>
 
 #include "base/checked_math.h"
-#include "model/gguf_cursor.h"
 #include "base/printable.h"
+#include "model/gguf_cursor.h"
 
 namespace shoal {
 namespace {

@@ -41,7 +41,8 @@ void Head::forward(const Compute& compute, const Request& request, Workspace& w,
   }
 }
 
-// The first num_rows of w.branch: normalised, then both terms in one product, so that the weights are read once.
+// The first num_rows of w.branch: normalised, then both terms in one product, so that the weights are read
+// once.
 void Head::make_logits(const Compute& compute, std::size_t num_rows, Workspace& w) const {
   const bool two_terms = has_second_term(slice_);
   const QuantisedRows all =

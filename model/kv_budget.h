@@ -8,15 +8,16 @@
 
 namespace shoal {
 
-// KV lies in blocks of 32 positions; layers with the same window share a block table ("kind"). Kinds are numbered by ascending
-// window, unlimited last, over the whole model, so hub and workers count alike.
+// KV lies in blocks of 32 positions; layers with the same window share a block table ("kind"). Kinds are
+// numbered by ascending window, unlimited last, over the whole model, so hub and workers count alike.
 struct KvKind {
   std::uint32_t window = 0;  // 0: unlimited
   std::vector<std::uint32_t> layers;
 };
 std::vector<KvKind> kv_kinds(const ModelConfig& config);
 
-// Blocks of each kind. The plan states one budget for the pipeline; every stage can hold that many for its own layers.
+// Blocks of each kind. The plan states one budget for the pipeline; every stage can hold that many for its
+// own layers.
 struct KvBudget {
   std::vector<std::uint32_t> blocks;  // per kind
   friend bool operator==(const KvBudget&, const KvBudget&) = default;
@@ -25,8 +26,8 @@ struct KvBudget {
 // The first block that holds a position visible to a row at `position`.
 std::uint32_t first_block_in_window(std::uint32_t window, std::uint32_t position);
 
-// Blocks that a sequence of `length` positions holds at most while its last step appended `chunk` rows: a windowed kind keeps only
-// blocks not wholly behind the window of the step's first row.
+// Blocks that a sequence of `length` positions holds at most while its last step appended `chunk` rows: a
+// windowed kind keeps only blocks not wholly behind the window of the step's first row.
 std::uint32_t kv_blocks_needed(const KvKind& kind, std::uint32_t length, std::uint32_t chunk);
 
 // Bytes of `budget` on a worker that holds the layers of units [units).

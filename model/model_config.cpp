@@ -7,9 +7,9 @@
 #include <optional>
 #include <string_view>
 
+#include "base/printable.h"
 #include "model/gguf.h"
 #include "model/model_config_check.h"
-#include "base/printable.h"
 #include "model/tensor_specs.h"
 
 namespace shoal {

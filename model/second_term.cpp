@@ -23,17 +23,19 @@ bool has_outlier(const QuantisedRows& x, std::size_t row) {
 std::size_t choose_rows(const QuantisedRows& x, SecondTerm which, std::uint32_t* rows) {
   std::size_t count = 0;
   for (std::size_t row = 0; row < x.num_rows; ++row) {
-    if (which == SecondTerm::OfAllRows || has_outlier(x, row)) rows[count++] = static_cast<std::uint32_t>(row);
+    if (which == SecondTerm::OfAllRows || has_outlier(x, row))
+      rows[count++] = static_cast<std::uint32_t>(row);
   }
   return count;
 }
 
-QuantisedRows quantise_residuals(const Compute& compute, const QuantisedRows& x, std::span<const std::uint32_t> rows,
-                                 const SecondTermScratch& scratch) {
+QuantisedRows quantise_residuals(const Compute& compute, const QuantisedRows& x,
+                                 std::span<const std::uint32_t> rows, const SecondTermScratch& scratch) {
   const QuantisedRows residual = quantised_rows_in(scratch.quantised, rows.size(), x.cols, scratch.residual);
   compute.pool.parallel_for(rows.size(), 1, [&](std::size_t begin, std::size_t end, std::size_t) {
     for (std::size_t i = begin; i < end; ++i) subtract_quantised(x, rows[i], scratch.residual + i * x.cols);
-    compute.kernels.quantise_rows(scratch.residual + begin * x.cols, end - begin, rows_of(residual, begin, end));
+    compute.kernels.quantise_rows(scratch.residual + begin * x.cols, end - begin,
+                                  rows_of(residual, begin, end));
   });
   return residual;
 }
@@ -41,7 +43,8 @@ QuantisedRows quantise_residuals(const Compute& compute, const QuantisedRows& x,
 }  // namespace
 
 bool has_second_term(const PanelMatrix& weights) {
-  return weights.type != WeightType::F32 && weights.type != WeightType::F16 && weights.type != WeightType::BF16;
+  return weights.type != WeightType::F32 && weights.type != WeightType::F16 &&
+         weights.type != WeightType::BF16;
 }
 
 void subtract_quantised(const QuantisedRows& x, std::size_t row, float* residual) {
@@ -53,8 +56,8 @@ void subtract_quantised(const QuantisedRows& x, std::size_t row, float* residual
   }
 }
 
-void add_second_terms(const Compute& compute, const QuantisedRows& x, SecondTerm which, std::span<const Product> products,
-                      const SecondTermScratch& scratch) {
+void add_second_terms(const Compute& compute, const QuantisedRows& x, SecondTerm which,
+                      std::span<const Product> products, const SecondTermScratch& scratch) {
   if (std::ranges::none_of(products, [](const Product& p) { return has_second_term(p.weights); })) return;
   const std::size_t count = choose_rows(x, which, scratch.rows);
   for (std::size_t first = 0; first < count; first += kSecondTermRows) {

@@ -12,10 +12,10 @@ inline constexpr std::size_t kSecondTermRows = 32;
 
 // What the second terms of a stage's products need. Laid out once, used by one product after the other.
 struct SecondTermScratch {
-  std::uint32_t* rows = nullptr;     // [max_rows] which rows take a second term
-  float* residual = nullptr;         // [kSecondTermRows, widest input]
-  std::byte* quantised = nullptr;    // the same rows, quantised
-  float* products = nullptr;         // [kSecondTermRows, widest output], of one product after the other
+  std::uint32_t* rows = nullptr;   // [max_rows] which rows take a second term
+  float* residual = nullptr;       // [kSecondTermRows, widest input]
+  std::byte* quantised = nullptr;  // the same rows, quantised
+  float* products = nullptr;       // [kSecondTermRows, widest output], of one product after the other
 };
 
 enum class SecondTerm {
@@ -23,10 +23,11 @@ enum class SecondTerm {
   OfAllRows,      // what is kept in the KV cache: every later token reads it
 };
 
-// Adds to each product of `x` (already computed) that of what quantising left of its rows (docs/ARITHMETIC.md, "Two terms"). Which rows take
-// part depends on each row alone. Products with float weights have no second term.
-void add_second_terms(const Compute& compute, const QuantisedRows& x, SecondTerm which, std::span<const Product> products,
-                      const SecondTermScratch& scratch);
+// Adds to each product of `x` (already computed) that of what quantising left of its rows
+// (docs/ARITHMETIC.md, "Two terms"). Which rows take part depends on each row alone. Products with float
+// weights have no second term.
+void add_second_terms(const Compute& compute, const QuantisedRows& x, SecondTerm which,
+                      std::span<const Product> products, const SecondTermScratch& scratch);
 
 // Products with float weights take unquantised rows.
 bool has_second_term(const PanelMatrix& weights);

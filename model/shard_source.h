@@ -8,8 +8,8 @@
 
 namespace shoal {
 
-// Where a stage finds its tensors: a worker's disk store (mapped), or a GGUF file repacked in memory. What is returned stays valid as
-// long as the source; asking twice gives the same memory (a tied head is one copy).
+// Where a stage finds its tensors: a worker's disk store (mapped), or a GGUF file repacked in memory. What is
+// returned stays valid as long as the source; asking twice gives the same memory (a tied head is one copy).
 class ShardSource {
  public:
   virtual ~ShardSource() = default;

@@ -7,10 +7,10 @@
 #include <string_view>
 
 #include "base/check.h"
+#include "base/printable.h"
 #include "kernels/panels.h"
 #include "model/gguf.h"
 #include "model/gguf_types.h"
-#include "base/printable.h"
 
 namespace shoal {
 namespace {

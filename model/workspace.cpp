@@ -32,8 +32,10 @@ void lay_out_layers(Arena& arena, Workspace& w, const StageSpec& spec, const Mod
   feed_forward(feed_forward_part);
 
   const std::size_t second_rows = std::min(kSecondTermRows, rows);
-  const std::size_t widest_input = std::max<std::size_t>({config.hidden_size, q_size, config.intermediate_size});
-  const std::size_t widest_output = std::max<std::size_t>({config.hidden_size, q_size, kv_size, config.intermediate_size});
+  const std::size_t widest_input =
+      std::max<std::size_t>({config.hidden_size, q_size, config.intermediate_size});
+  const std::size_t widest_output =
+      std::max<std::size_t>({config.hidden_size, q_size, kv_size, config.intermediate_size});
   w.second_term.rows = arena.take<std::uint32_t>(rows);
   w.second_term.residual = arena.take<float>(second_rows * widest_input);
   w.second_term.quantised = arena.take<std::byte>(quantised_rows_bytes(second_rows, widest_input));

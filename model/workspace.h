@@ -60,9 +60,9 @@ struct Workspace {
   float* up = nullptr;        // as gate
   std::byte* quantised = nullptr;  // rows of the widest input of any product
   SecondTermScratch second_term;
-  float* cos = nullptr;            // [RoPE kinds, max_rows, rope_dim/2]
-  float* sin = nullptr;            // as cos
-  float* attention = nullptr;      // [threads, attention_floats]
+  float* cos = nullptr;        // [RoPE kinds, max_rows, rope_dim/2]
+  float* sin = nullptr;        // as cos
+  float* attention = nullptr;  // [threads, attention_floats]
   std::size_t attention_floats = 0;
   std::uint16_t** keys = nullptr;    // [kMaxGroupsPerStep, table_entries] of the layer at work
   std::uint16_t** values = nullptr;  // as keys

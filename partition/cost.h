@@ -92,8 +92,8 @@ class StageTimes {
 double rows_per_step(const PlanProblem& problem, std::size_t num_devices);
 std::size_t num_distinct_devices(std::span<const PlannedStage> stages);
 
-// The problem's own objective (Balanced: Latency) for plans of any number of devices; the times are built when
-// first asked for.
+// The problem's own objective (Balanced: Latency) for plans of any number of devices; the times are built
+// when first asked for.
 class ObjectiveTimes {
  public:
   explicit ObjectiveTimes(const PlanProblem& problem)

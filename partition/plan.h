@@ -29,8 +29,9 @@ struct Prediction {
 struct Plan {
   std::vector<PlannedStage> stages;  // in pipeline order; a device may hold several (embedding and head, say)
   Prediction prediction;
-  bool optimal = false;    // proven
-  double lower_bound = 0;  // of the objective, seconds; the objective itself where optimal. Balanced: of Latency
+  bool optimal = false;  // proven
+  double lower_bound =
+      0;  // of the objective, seconds; the objective itself where optimal. Balanced: of Latency
 };
 
 }  // namespace shoal

@@ -38,9 +38,12 @@ class Planner {
 
   SearchOutcome search() {
     switch (problem_.objective) {
-      case Objective::Latency: return least_latency();
-      case Objective::Throughput: return least_bottleneck();
-      case Objective::Balanced: return balanced();
+      case Objective::Latency:
+        return least_latency();
+      case Objective::Throughput:
+        return least_bottleneck();
+      case Objective::Balanced:
+        return balanced();
     }
     SHOAL_CHECK(false);
   }
@@ -192,7 +195,8 @@ class Planner {
     return StageTimes(problem_, Objective::Throughput, rows_per_step(problem_, num_devices));
   }
 
-  // First the least bottleneck that any number of devices reaches in time, then the soonest of the plans with it.
+  // First the least bottleneck that any number of devices reaches in time, then the soonest of the plans with
+  // it.
   SearchOutcome balanced() {
     SearchOutcome best = least_latency();
     if (!best.found()) return best;
@@ -201,7 +205,8 @@ class Planner {
     double bottleneck = busyness(num_distinct_devices(best.stages)).plan(best.stages);
     const std::uint32_t fewest = std::max(1u, problem_.min_stages);
     const auto most = std::min(most_devices(), static_cast<std::uint32_t>(candidates_.size()));
-    for (std::uint32_t n = fewest; n <= most; ++n) complete = level_out(n, limit, best, bottleneck) && complete;
+    for (std::uint32_t n = fewest; n <= most; ++n)
+      complete = level_out(n, limit, best, bottleneck) && complete;
     best.objective = times_.of(best.stages);
     for (std::uint32_t n = fewest; n <= most; ++n) {
       const SearchOutcome sooner = soonest(n, busyness(n), bottleneck * (1 + kClearly), best);
@@ -212,8 +217,9 @@ class Planner {
     return best;
   }
 
-  // Lowers `bottleneck` as far as plans on n devices reach it within `limit`, with `best` such a plan: halves what
-  // is between it and the bound, then goes on in steps until a search finds none. False if a search was cut off.
+  // Lowers `bottleneck` as far as plans on n devices reach it within `limit`, with `best` such a plan: halves
+  // what is between it and the bound, then goes on in steps until a search finds none. False if a search was
+  // cut off.
   bool level_out(std::uint32_t n, double limit, SearchOutcome& best, double& bottleneck) {
     const StageTimes busy = busyness(n);
     double bound = bound_of_all(busy, n);
@@ -240,8 +246,10 @@ class Planner {
     return complete;
   }
 
-  // The plan of least latency on n devices with no bottleneck above `ceiling`; `in_time` where none is sooner.
-  SearchOutcome soonest(std::uint32_t n, const StageTimes& busy, double ceiling, const SearchOutcome& in_time) {
+  // The plan of least latency on n devices with no bottleneck above `ceiling`; `in_time` where none is
+  // sooner.
+  SearchOutcome soonest(std::uint32_t n, const StageTimes& busy, double ceiling,
+                        const SearchOutcome& in_time) {
     SearchSpace space(problem_, memory_, times_.for_devices(1), candidates_, {&busy, ceiling});
     space.min_devices = std::max(1u, problem_.min_stages);
     space.exact_devices = n;

@@ -64,13 +64,15 @@ class Repair {
 
   void consider(const std::vector<PlannedStage>& stages) {
     const double seconds = times_.of(stages);
-    if (problem_.objective == Objective::Balanced && memory_allows(problem_, stages)) tried_.push_back({seconds, stages});
+    if (problem_.objective == Objective::Balanced && memory_allows(problem_, stages))
+      tried_.push_back({seconds, stages});
     keep_if_less(seconds, stages);
   }
 
   void keep_if_less(double seconds, const std::vector<PlannedStage>& stages) {
     const bool clearly_better = best_.empty() || seconds < best_seconds_ * (1 - 1e-12);
-    const bool smaller = !best_.empty() && seconds <= best_seconds_ * (1 + 1e-12) && stages.size() < best_.size();
+    const bool smaller =
+        !best_.empty() && seconds <= best_seconds_ * (1 + 1e-12) && stages.size() < best_.size();
     if (!clearly_better && !smaller) return;
     if (!memory_allows(problem_, stages)) return;
     best_seconds_ = seconds;

@@ -47,9 +47,11 @@ Result<std::unique_ptr<SimCluster>> SimCluster::open(SimClusterOptions options) 
   ClusterSettings settings = cluster->options_.settings;
   settings.arithmetic_digest = 1;
   const auto is_present = [](const SimDevice& device) { return device.is_present; };
-  settings.expect_devices = static_cast<std::uint32_t>(std::ranges::count_if(cluster->options_.devices, is_present));
+  settings.expect_devices =
+      static_cast<std::uint32_t>(std::ranges::count_if(cluster->options_.devices, is_present));
   settings.scheduler.max_context = settings.max_context;
-  cluster->hub_ = std::make_unique<SimHub>(*cluster->file_, *std::move(model), settings, cluster->text_, network);
+  cluster->hub_ =
+      std::make_unique<SimHub>(*cluster->file_, *std::move(model), settings, cluster->text_, network);
   for (std::size_t i = 0; i < cluster->options_.devices.size(); ++i) {
     if (is_present(cluster->options_.devices[i])) cluster->start(device_id(i));
   }
@@ -61,8 +63,8 @@ void SimCluster::start(DeviceId device) {
   workers_.erase(device);
   Network& network = world_->add_host(device, description.name);
   hub_->admit(device, description.name, world_->public_key_of(device), now());
-  workers_[device] = std::make_unique<SimWorker>(device, description, network, *world_, disks_[device], *weights_, *kernels_, *pool_,
-                                                 ++instances_, now());
+  workers_[device] = std::make_unique<SimWorker>(device, description, network, *world_, disks_[device],
+                                                 *weights_, *kernels_, *pool_, ++instances_, now());
 }
 
 void SimCluster::kill(DeviceId device) {
@@ -131,6 +133,8 @@ SimCluster::Answer SimCluster::answer(RequestId id) {
   return answer;
 }
 
-std::size_t SimCluster::num_plan_stages() const { return hub().active ? hub().active->plan.stages.size() : 0; }
+std::size_t SimCluster::num_plan_stages() const {
+  return hub().active ? hub().active->plan.stages.size() : 0;
+}
 
 }  // namespace shoal

@@ -18,11 +18,12 @@ struct SimClusterOptions {
   std::vector<SimDevice> devices;
   ClusterSettings settings;
   std::uint64_t seed = 1;
-  std::string kernels;                     // "" for the fastest that runs here
+  std::string kernels;  // "" for the fastest that runs here
 };
 
-// A whole cluster in one process, from one seed: the very state machines of the coordinator and of every worker, their real stages, a fake
-// clock and a simulated network. Devices are numbered from 1 as the hub numbers them. A failure replays from its seed.
+// A whole cluster in one process, from one seed: the very state machines of the coordinator and of every
+// worker, their real stages, a fake clock and a simulated network. Devices are numbered from 1 as the hub
+// numbers them. A failure replays from its seed.
 class SimCluster {
  public:
   static Result<std::unique_ptr<SimCluster>> open(SimClusterOptions options);
@@ -36,8 +37,8 @@ class SimCluster {
   void run_for(Duration duration);
   bool run_until_serving(Duration limit = std::chrono::seconds(60));
 
-  void kill(DeviceId device);              // kill -9
-  void start(DeviceId device);             // a new process on the same device: its disk is as it was
+  void kill(DeviceId device);   // kill -9
+  void start(DeviceId device);  // a new process on the same device: its disk is as it was
   SimWorld& world() { return *world_; }
 
   struct Answer {

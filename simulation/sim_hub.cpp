@@ -4,7 +4,8 @@
 
 namespace shoal {
 
-SimHub::SimHub(const GgufFile& file, ServedModel model, ClusterSettings settings, const TokenText& text, Network& network)
+SimHub::SimHub(const GgufFile& file, ServedModel model, ClusterSettings settings, const TokenText& text,
+               Network& network)
     : shards_(file, model.tensors), state_(std::move(model), std::move(settings), text), network_(network) {}
 
 void SimHub::admit(DeviceId device, const std::string& name, const std::string& public_key, Time) {

@@ -11,10 +11,12 @@
 
 namespace shoal {
 
-// The simulated coordinator process: the real cluster state machine over the simulated network, with the answers it gave.
+// The simulated coordinator process: the real cluster state machine over the simulated network, with the
+// answers it gave.
 class SimHub {
  public:
-  SimHub(const GgufFile& file, ServedModel model, ClusterSettings settings, const TokenText& text, Network& network);
+  SimHub(const GgufFile& file, ServedModel model, ClusterSettings settings, const TokenText& text,
+         Network& network);
 
   void admit(DeviceId device, const std::string& name, const std::string& public_key, Time now);
   RequestId submit(InferenceRequest request, Time now);

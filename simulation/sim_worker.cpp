@@ -12,8 +12,8 @@ constexpr Duration kDiskTime = std::chrono::microseconds(300);
 constexpr double kOpenSeconds = 0.004;
 constexpr double kProfileSeconds = 0.05;
 
-WorkerSettings settings_of(DeviceId id, const SimDevice& device, const SimWorld& world, std::uint64_t instance,
-                           const KernelTable& kernels) {
+WorkerSettings settings_of(DeviceId id, const SimDevice& device, const SimWorld& world,
+                           std::uint64_t instance, const KernelTable& kernels) {
   WorkerSettings settings{.hello = {}, .device = id};
   settings.hello.arithmetic_version = kArithmeticVersion;
   settings.hello.arithmetic_digest = 1;
@@ -31,8 +31,9 @@ WorkerSettings settings_of(DeviceId id, const SimDevice& device, const SimWorld&
 
 }  // namespace
 
-SimWorker::SimWorker(DeviceId id, SimDevice device, Network& network, const SimWorld& world, SimDisk& disk, ShardSource& weights,
-                     const KernelTable& kernels, ThreadPool& pool, std::uint64_t instance, Time now)
+SimWorker::SimWorker(DeviceId id, SimDevice device, Network& network, const SimWorld& world, SimDisk& disk,
+                     ShardSource& weights, const KernelTable& kernels, ThreadPool& pool,
+                     std::uint64_t instance, Time now)
     : device_(std::move(device)),
       network_(network),
       disk_(disk),
@@ -58,7 +59,10 @@ void SimWorker::run(Time now) {
   }
   if (now - ticked_ < kTick) return;
   ticked_ = now;
-  handle(SelfMeasured{.resident_bytes = 0, .finished_work = finished_work_, .free_kv_blocks = executor_.free_kv_blocks()}, now);
+  handle(
+      SelfMeasured{
+          .resident_bytes = 0, .finished_work = finished_work_, .free_kv_blocks = executor_.free_kv_blocks()},
+      now);
   handle(Tick{}, now);
 }
 
@@ -117,7 +121,8 @@ StoreChecked SimWorker::check_disk(const CheckStore& check) const {
     const std::uint32_t in = found == disk_.panels.end() ? 0 : found->second;
     checked.bytes_total += num_panels * panel_size;
     checked.bytes_present += in * panel_size;
-    const bool listed = std::ranges::any_of(checked.missing, [&](const MissingTensor& m) { return m.tensor.sha256 == tensor.sha256; });
+    const bool listed = std::ranges::any_of(
+        checked.missing, [&](const MissingTensor& m) { return m.tensor.sha256 == tensor.sha256; });
     if (in < num_panels && !listed) checked.missing.push_back({tensor, in, num_panels, panel_size});
   }
   return checked;

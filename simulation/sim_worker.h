@@ -20,8 +20,8 @@ namespace shoal {
 struct SimDevice {
   std::string name;
   std::uint64_t memory_bytes = 1ull << 30;
-  double seconds_per_unit_row = 20e-6;    // what one row of one unit costs
-  bool is_present = true;                 // started with the cluster; else by SimCluster::start
+  double seconds_per_unit_row = 20e-6;  // what one row of one unit costs
+  bool is_present = true;               // started with the cluster; else by SimCluster::start
 };
 
 // What a simulated device keeps on its disk over a restart: whole tensors, and how far a fetch came.
@@ -30,12 +30,13 @@ struct SimDisk {
   std::uint64_t bytes_received = 0;
 };
 
-// One simulated worker process: the real worker state machine and the real stages over the simulated network. Computing takes simulated
-// time; its results are real.
+// One simulated worker process: the real worker state machine and the real stages over the simulated network.
+// Computing takes simulated time; its results are real.
 class SimWorker {
  public:
-  SimWorker(DeviceId id, SimDevice device, Network& network, const SimWorld& world, SimDisk& disk, ShardSource& weights,
-            const KernelTable& kernels, ThreadPool& pool, std::uint64_t instance, Time now);
+  SimWorker(DeviceId id, SimDevice device, Network& network, const SimWorld& world, SimDisk& disk,
+            ShardSource& weights, const KernelTable& kernels, ThreadPool& pool, std::uint64_t instance,
+            Time now);
 
   // Reads what arrived, hands out finished work that is due, ticks.
   void run(Time now);
@@ -58,7 +59,7 @@ class SimWorker {
   SimDisk& disk_;
   StageExecutor executor_;
   WorkerState state_;
-  std::deque<std::pair<Time, WorkerEvent>> due_;   // in order
+  std::deque<std::pair<Time, WorkerEvent>> due_;  // in order
   Time compute_free_{};
   Time ticked_{};
   std::uint64_t finished_work_ = 0;

@@ -24,7 +24,8 @@ std::optional<LinkProbe::Outgoing> LinkProbe::next(Time now) {
     finish_peer();
   }
   if (peers_.empty() || in_flight_) return std::nullopt;
-  Outgoing out{.to = peers_.back(), .ping = {.nonce = ++nonce_, .echo_bytes = 0, .from = self_, .payload = {}}};
+  Outgoing out{.to = peers_.back(),
+               .ping = {.nonce = ++nonce_, .echo_bytes = 0, .from = self_, .payload = {}}};
   if (sent_ >= kSmallPings) out.ping.payload.push_back(Payload::owning(std::vector<std::byte>(kLargeBytes)));
   ++sent_;
   in_flight_ = now;
@@ -44,7 +45,8 @@ void LinkProbe::finish_peer() {
   in_flight_.reset();
   sent_ = 0;
   if (least_small_ > 0 && least_large_ > 0) {
-    const double transfer = std::max(least_large_ - least_small_, static_cast<double>(kLargeBytes) / kFastestBytesPerSecond);
+    const double transfer =
+        std::max(least_large_ - least_small_, static_cast<double>(kLargeBytes) / kFastestBytesPerSecond);
     report_.links.push_back({.to = peers_.back(),
                              .latency_seconds = least_small_ / 2,
                              .bytes_per_second = static_cast<double>(kLargeBytes) / transfer});

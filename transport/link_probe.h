@@ -10,8 +10,9 @@
 
 namespace shoal {
 
-// Measures the links to a list of peers with frames of real size, one ping in flight at a time: first empty round trips (half
-// the least is the one-way latency), then large one-way payloads (what the round trip grows by is their transfer time).
+// Measures the links to a list of peers with frames of real size, one ping in flight at a time: first empty
+// round trips (half the least is the one-way latency), then large one-way payloads (what the round trip grows
+// by is their transfer time).
 class LinkProbe {
  public:
   static constexpr std::uint32_t kSmallPings = 12;
@@ -35,12 +36,12 @@ class LinkProbe {
  private:
   void finish_peer();
 
-  std::vector<DeviceId> peers_;   // back is being measured
+  std::vector<DeviceId> peers_;  // back is being measured
   DeviceId self_{};
   LinkReport report_;
   bool finished_ = false;
   std::uint64_t nonce_ = 0;
-  std::uint32_t sent_ = 0;        // to the peer being measured
+  std::uint32_t sent_ = 0;  // to the peer being measured
   std::optional<Time> in_flight_;
   double least_small_ = 0;
   double least_large_ = 0;

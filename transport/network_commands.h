@@ -34,9 +34,11 @@ struct DisconnectPeer {
 
 using NetworkCommand = std::variant<SendMessage, AdmitPeer, RevokePeer, ConnectPeer, DisconnectPeer>;
 
-// Carries one out. A send that finds no way (the peer is down, its queue full) is a lost frame like any other: deadlines and repeats
-// answer for it.
-inline Status perform(Network& network, SendMessage& c) { return network.send(c.to, c.lane, std::move(c.message)); }
+// Carries one out. A send that finds no way (the peer is down, its queue full) is a lost frame like any
+// other: deadlines and repeats answer for it.
+inline Status perform(Network& network, SendMessage& c) {
+  return network.send(c.to, c.lane, std::move(c.message));
+}
 inline Status perform(Network& network, AdmitPeer& c) { return network.admit(c.device, c.public_key); }
 inline Status perform(Network& network, RevokePeer& c) {
   network.revoke(c.device);

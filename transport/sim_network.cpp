@@ -291,7 +291,8 @@ bool SimProcess::greet(const SimConnectionPtr& connection, DeviceId from, std::v
   if (!tells) return true;
   if (std::optional<PeerDown> down = end_probe(route)) events.emplace_back(*std::move(down));
   events.emplace_back(PeerUp{from, connection->lane});
-  if (!connection->open) probe_and_tell_down(route, "the connection broke");  // before its first frame was read
+  if (!connection->open)
+    probe_and_tell_down(route, "the connection broke");  // before its first frame was read
   return true;
 }
 

@@ -126,7 +126,8 @@ bool ZmqListener::greet(const ZapDesk::Identity& who, const ZmqFrame& routing_id
     cuts_.push_back({known->second.tcp, Time{}});  // at once
     if (tells()) tell_down(events, who.device, lane_, false, "replaced by a newer connection");
   }
-  routes_[who.device] = {who.connection, std::string(text_of(routing_id.bytes())), {fd, ends_of(fd)}, is_open};
+  routes_[who.device] = {
+      who.connection, std::string(text_of(routing_id.bytes())), {fd, ends_of(fd)}, is_open};
   if (tells()) tell_up(who.device, events, lost);
   if (tells() && !is_open) lost.push_back({who.device});
   return true;

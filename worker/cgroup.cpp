@@ -34,24 +34,28 @@ std::uint64_t memory_left(std::uint64_t limit, std::uint64_t used, std::uint64_t
 void apply_v2(const std::string& folder, CgroupLimits& limits) {
   if (const auto limit = number_in(folder + "/memory.max")) {
     const std::uint64_t used = number_in(folder + "/memory.current").value_or(0);
-    limits.memory_left = std::min(limits.memory_left, memory_left(*limit, used, page_cache(folder + "/memory.stat", "")));
+    limits.memory_left =
+        std::min(limits.memory_left, memory_left(*limit, used, page_cache(folder + "/memory.stat", "")));
   }
   std::ifstream file(folder + "/cpu.max");  // "max 100000" or "150000 100000": quota and period
   double quota = 0;
   double period = 0;
-  if (file >> quota >> period && quota > 0 && period > 0) limits.cores = std::min(limits.cores, quota / period);
+  if (file >> quota >> period && quota > 0 && period > 0)
+    limits.cores = std::min(limits.cores, quota / period);
 }
 
 void apply_v1(const std::string& root, CgroupLimits& limits) {
   const std::string memory = root + "/memory/memory.";
   if (const auto limit = number_in(memory + "limit_in_bytes")) {
     const std::uint64_t used = number_in(memory + "usage_in_bytes").value_or(0);
-    limits.memory_left = std::min(limits.memory_left, memory_left(*limit, used, page_cache(memory + "stat", "total_")));
+    limits.memory_left =
+        std::min(limits.memory_left, memory_left(*limit, used, page_cache(memory + "stat", "total_")));
   }
   const auto quota = number_in(root + "/cpu/cpu.cfs_quota_us");  // -1, read as none: no limit
   const auto period = number_in(root + "/cpu/cpu.cfs_period_us");
   const bool limited = quota && period && *quota > 0 && *quota < (1ull << 40) && *period > 0;
-  if (limited) limits.cores = std::min(limits.cores, static_cast<double>(*quota) / static_cast<double>(*period));
+  if (limited)
+    limits.cores = std::min(limits.cores, static_cast<double>(*quota) / static_cast<double>(*period));
 }
 
 }  // namespace

@@ -12,34 +12,47 @@ namespace {
 constexpr Duration kLookInterval = std::chrono::milliseconds(50);
 
 // The reactor empties the results whenever it looks, so a full queue is a matter of moments.
-void hand_over(BoundedQueue<WorkerEvent>& results, WorkerEvent event, const std::atomic<bool>& stopping, const std::function<void()>& wake) {
+void hand_over(BoundedQueue<WorkerEvent>& results, WorkerEvent event, const std::atomic<bool>& stopping,
+               const std::function<void()>& wake) {
   while (!results.try_push(event) && !stopping) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   wake();
 }
 
-Error queue_full(const char* which) { return Error(ErrorCode::Unavailable, std::string("the worker's ") + which + " queue is full"); }
+Error queue_full(const char* which) {
+  return Error(ErrorCode::Unavailable, std::string("the worker's ") + which + " queue is full");
+}
 
 bool closes_any(const RunStep& step) {
-  return std::ranges::any_of(step.frame.groups, [](const RowGroup& group) { return (group.flags & kCloses) != 0; });
+  return std::ranges::any_of(step.frame.groups,
+                             [](const RowGroup& group) { return (group.flags & kCloses) != 0; });
 }
 
 }  // namespace
 
-WorkerEvent no_room_for(const OpenStages& open) { return StagesOpened{.epoch = open.plan.epoch, .error = queue_full("compute")}; }
+WorkerEvent no_room_for(const OpenStages& open) {
+  return StagesOpened{.epoch = open.plan.epoch, .error = queue_full("compute")};
+}
 WorkerEvent no_room_for(RunStep& step) {
-  StepDone done{.epoch = step.frame.epoch, .stage = step.frame.stage, .output = {}, .rows = {}, .error = queue_full("compute")};
+  StepDone done{.epoch = step.frame.epoch,
+                .stage = step.frame.stage,
+                .output = {},
+                .rows = {},
+                .error = queue_full("compute")};
   done.output = std::move(step.frame);
   return done;
 }
 WorkerEvent no_room_for(const MeasureProfile& measure) {
   return ProfileDone{ProfileReport{.model = measure.request.model, .units = {}}};  // the hub asks again
 }
-WorkerEvent no_room_for(const CheckStore&) { return StoreFailed{.tensor = {}, .reason = queue_full("disk").message()}; }
+WorkerEvent no_room_for(const CheckStore&) {
+  return StoreFailed{.tensor = {}, .reason = queue_full("disk").message()};
+}
 WorkerEvent no_room_for(const WriteShard& write) {
   return StoreFailed{.tensor = write.tensor.sha256, .reason = queue_full("disk").message()};
 }
 
-ComputeThread::ComputeThread(const KernelTable& kernels, std::size_t num_threads, ShardStore& store, std::function<void()> wake)
+ComputeThread::ComputeThread(const KernelTable& kernels, std::size_t num_threads, ShardStore& store,
+                             std::function<void()> wake)
     : kernels_(kernels),
       store_(store),
       wake_(std::move(wake)),

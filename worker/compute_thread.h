@@ -23,13 +23,14 @@ WorkerEvent no_room_for(const MeasureProfile& measure);
 WorkerEvent no_room_for(const CheckStore& check);
 WorkerEvent no_room_for(const WriteShard& write);
 
-// The thread that owns stages and KV and drives the pool. Work moves in and results move out through bounded queues; `wake` tells the reactor
-// that results wait.
+// The thread that owns stages and KV and drives the pool. Work moves in and results move out through bounded
+// queues; `wake` tells the reactor that results wait.
 class ComputeThread {
  public:
   using Work = std::variant<OpenStages, RunStep, MeasureProfile>;
 
-  ComputeThread(const KernelTable& kernels, std::size_t num_threads, ShardStore& store, std::function<void()> wake);
+  ComputeThread(const KernelTable& kernels, std::size_t num_threads, ShardStore& store,
+                std::function<void()> wake);
   ~ComputeThread();  // finishes the item it is at
 
   // False, and `work` as it was, when the queue is full.
@@ -50,14 +51,14 @@ class ComputeThread {
   ShardStore& store_;
   const std::function<void()> wake_;
   ThreadPool pool_;
-  StageExecutor executor_;    // compute thread only
-  Time looked_at_{};          // compute thread only
+  StageExecutor executor_;  // compute thread only
+  Time looked_at_{};        // compute thread only
   BoundedQueue<Work> work_{kQueueCapacity};
   BoundedQueue<WorkerEvent> results_{kQueueCapacity * 2};
   std::atomic<bool> stopping_{false};
   mutable std::mutex mutex_;  // guards free_kv_blocks_
   std::vector<std::uint32_t> free_kv_blocks_;
-  std::thread thread_;        // last: it uses all of the above
+  std::thread thread_;  // last: it uses all of the above
 };
 
 // The thread that owns the disk: looks at the store, repacks and writes what the hub sends.

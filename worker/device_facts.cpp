@@ -35,7 +35,8 @@ Status resolve(const std::string& host, std::uint16_t port, int kind, AddressLis
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = kind;
   const int error = getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &list.first);
-  if (error != 0) return fail(ErrorCode::NotFound, "the host \"" + host + "\" cannot be resolved: " + gai_strerror(error));
+  if (error != 0)
+    return fail(ErrorCode::NotFound, "the host \"" + host + "\" cannot be resolved: " + gai_strerror(error));
   return {};
 }
 
@@ -61,16 +62,19 @@ std::uint64_t available_memory() {
     std::istringstream fields(line);
     if (fields >> key >> kib && key == "MemAvailable:") return kib << 10;
   }
-  return static_cast<std::uint64_t>(sysconf(_SC_AVPHYS_PAGES)) * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  return static_cast<std::uint64_t>(sysconf(_SC_AVPHYS_PAGES)) *
+         static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
 // Physical cores in our affinity: two hardware threads of one core share its vector units.
 std::size_t physical_cores() {
   hwloc_topology_t topology = nullptr;
   if (hwloc_topology_init(&topology) != 0) return 0;
-  const std::unique_ptr<hwloc_topology, decltype(&hwloc_topology_destroy)> owner(topology, &hwloc_topology_destroy);
+  const std::unique_ptr<hwloc_topology, decltype(&hwloc_topology_destroy)> owner(topology,
+                                                                                 &hwloc_topology_destroy);
   if (hwloc_topology_load(topology) != 0) return 0;
-  const std::unique_ptr<hwloc_bitmap_s, decltype(&hwloc_bitmap_free)> bound(hwloc_bitmap_alloc(), &hwloc_bitmap_free);
+  const std::unique_ptr<hwloc_bitmap_s, decltype(&hwloc_bitmap_free)> bound(hwloc_bitmap_alloc(),
+                                                                            &hwloc_bitmap_free);
   if (hwloc_get_cpubind(topology, bound.get(), HWLOC_CPUBIND_PROCESS) != 0) return 0;
   const int cores = hwloc_get_nbobjs_inside_cpuset_by_type(topology, bound.get(), HWLOC_OBJ_CORE);
   return cores > 0 ? static_cast<std::size_t>(cores) : 0;
@@ -87,11 +91,13 @@ std::size_t usable_cores() {
   std::size_t cores = physical_cores();
   if (cores == 0) cores = std::max(1u, std::thread::hardware_concurrency());
   const double quota = cgroup_limits().cores;
-  return quota < static_cast<double>(cores) ? std::max<std::size_t>(1, static_cast<std::size_t>(quota)) : cores;
+  return quota < static_cast<double>(cores) ? std::max<std::size_t>(1, static_cast<std::size_t>(quota))
+                                            : cores;
 }
 
 std::uint64_t giveable_memory() {
-  return static_cast<std::uint64_t>(kShareForShoal * static_cast<double>(std::min(available_memory(), cgroup_limits().memory_left)));
+  return static_cast<std::uint64_t>(
+      kShareForShoal * static_cast<double>(std::min(available_memory(), cgroup_limits().memory_left)));
 }
 
 std::uint64_t resident_bytes() {
@@ -106,13 +112,16 @@ Result<std::string> local_address_towards(const std::string& host, std::uint16_t
   AddressList list;
   if (Status resolved = resolve(host, port, SOCK_DGRAM, list); !resolved) return fail(resolved.error());
   for (const addrinfo* address = list.first; address; address = address->ai_next) {
-    const Socket socket(address->ai_family, SOCK_DGRAM);  // connecting sends nothing: it only chooses the route
+    const Socket socket(address->ai_family,
+                        SOCK_DGRAM);  // connecting sends nothing: it only chooses the route
     sockaddr_storage local{};
     socklen_t size = sizeof local;
     if (socket.fd() < 0 || ::connect(socket.fd(), address->ai_addr, address->ai_addrlen) != 0) continue;
     if (::getsockname(socket.fd(), reinterpret_cast<sockaddr*>(&local), &size) != 0) continue;
     char text[NI_MAXHOST];
-    if (::getnameinfo(reinterpret_cast<sockaddr*>(&local), size, text, sizeof text, nullptr, 0, NI_NUMERICHOST) == 0) return std::string(text);
+    if (::getnameinfo(reinterpret_cast<sockaddr*>(&local), size, text, sizeof text, nullptr, 0,
+                      NI_NUMERICHOST) == 0)
+      return std::string(text);
   }
   return fail(ErrorCode::Unavailable, "there is no route to the host \"" + host + "\"");
 }
@@ -127,7 +136,9 @@ bool accepts_connections(const std::string& host, std::uint16_t port, int timeou
     pollfd waiting{.fd = socket.fd(), .events = POLLOUT, .revents = 0};
     int error = 0;
     socklen_t size = sizeof error;
-    if (::poll(&waiting, 1, timeout_ms) == 1 && ::getsockopt(socket.fd(), SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0) return true;
+    if (::poll(&waiting, 1, timeout_ms) == 1 &&
+        ::getsockopt(socket.fd(), SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0)
+      return true;
   }
   return false;
 }

@@ -11,9 +11,10 @@ namespace shoal {
 // What the operating system says of this device.
 
 std::string host_name();
-std::size_t usable_cores();                      // affinity and cgroup quota respected
-std::uint64_t giveable_memory();                 // bytes: the least of free memory and cgroup limit, less a reserve for the system
-std::uint64_t resident_bytes();                  // of this process
+std::size_t usable_cores();  // affinity and cgroup quota respected
+std::uint64_t
+giveable_memory();  // bytes: the least of free memory and cgroup limit, less a reserve for the system
+std::uint64_t resident_bytes();  // of this process
 
 // This machine's address on the way to `host` ("127.0.0.1" for itself).
 Result<std::string> local_address_towards(const std::string& host, std::uint16_t port);

@@ -9,14 +9,15 @@
 namespace shoal {
 namespace {
 
-constexpr Duration kTokenPatience = std::chrono::seconds(6);  // a hub that accepts connections has answered a valid token by then
+constexpr Duration kTokenPatience =
+    std::chrono::seconds(6);  // a hub that accepts connections has answered a valid token by then
 constexpr int kProbeMs = 500;
 
 Time now() { return SteadyClock().now(); }
 
 // Sends the request whenever the lane comes up and waits for the answer.
-Result<JoinReply> ask_to_join(ZmqNetwork& network, const HostPort& hub, const WorkerOptions& options, const JoinRequest& request,
-                              const std::atomic<bool>& stop) {
+Result<JoinReply> ask_to_join(ZmqNetwork& network, const HostPort& hub, const WorkerOptions& options,
+                              const JoinRequest& request, const std::atomic<bool>& stop) {
   const Time start = now();
   Time reachable_since{};
   std::vector<NetworkEvent> events;
@@ -24,19 +25,24 @@ Result<JoinReply> ask_to_join(ZmqNetwork& network, const HostPort& hub, const Wo
     events.clear();
     network.wait(kTick * 5, events);
     for (NetworkEvent& event : events) {
-      if (const auto* up = std::get_if<PeerUp>(&event); up && up->lane == Lane::Join) (void)network.send(kHub, Lane::Join, request);
+      if (const auto* up = std::get_if<PeerUp>(&event); up && up->lane == Lane::Join)
+        (void)network.send(kHub, Lane::Join, request);
       if (auto* received = std::get_if<Received>(&event)) {
         if (auto* reply = std::get_if<JoinReply>(&received->message)) return std::move(*reply);
       }
     }
     if (now() - start < kTokenPatience) continue;
-    if (reachable_since == Time{} && accepts_connections(hub.host, hub.port, kProbeMs)) reachable_since = now();
+    if (reachable_since == Time{} && accepts_connections(hub.host, hub.port, kProbeMs))
+      reachable_since = now();
     if (reachable_since != Time{} && now() - reachable_since > kTokenPatience) {
-      return fail(ErrorCode::InvalidArgument, "the hub at " + options.hub + " answers but does not accept this join token: use the one it "
-                                              "printed (or its token file); if it was given to another hub, it is of no use here");
+      return fail(ErrorCode::InvalidArgument,
+                  "the hub at " + options.hub +
+                      " answers but does not accept this join token: use the one it "
+                      "printed (or its token file); if it was given to another hub, it is of no use here");
     }
     if (reachable_since == Time{} && now() - start > options.join_patience) {
-      return fail(ErrorCode::Unavailable, "nothing answers at " + options.hub + ": is the coordinator running there, and its join port open?");
+      return fail(ErrorCode::Unavailable, "nothing answers at " + options.hub +
+                                              ": is the coordinator running there, and its join port open?");
     }
   }
   return fail(ErrorCode::Unavailable, "stopped while joining");
@@ -53,7 +59,8 @@ Result<HostPort> parse_host_port(const std::string& text) {
     const char* last = rest.data() + rest.size();
     const auto [end, error] = std::from_chars(first, last, parsed.port);
     parsed.host = rest.substr(0, colon);
-    if (parsed.host.front() == '[' && parsed.host.back() == ']') parsed.host = parsed.host.substr(1, parsed.host.size() - 2);
+    if (parsed.host.front() == '[' && parsed.host.back() == ']')
+      parsed.host = parsed.host.substr(1, parsed.host.size() - 2);
     if (error == std::errc() && end == last && parsed.port != 0 && !parsed.host.empty()) return parsed;
   }
   return fail(ErrorCode::InvalidArgument, "\"" + text + "\" is no host:port (for example 192.168.1.10:7171)");
@@ -64,7 +71,8 @@ std::string tcp_endpoint(const std::string& host, std::uint16_t port) {
   return "tcp://" + (is_ipv6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
 }
 
-Result<Joined> join_hub(const WorkerOptions& options, const KeyPair& keys, const std::string& name, const std::atomic<bool>& stop) {
+Result<Joined> join_hub(const WorkerOptions& options, const KeyPair& keys, const std::string& name,
+                        const std::atomic<bool>& stop) {
   const Result<HostPort> hub = parse_host_port(options.hub);
   if (!hub) return fail(hub.error());
   Joined joined;
@@ -75,25 +83,31 @@ Result<Joined> join_hub(const WorkerOptions& options, const KeyPair& keys, const
     if (!address) return fail(address.error());
     joined.listen_host = *std::move(address);
   }
-  Result<std::unique_ptr<ZmqNetwork>> network = ZmqNetwork::open(
-      {.role = ZmqOptions::Role::Worker, .keys = keys, .join_keys = join_key_pair(options.token), .host = joined.listen_host});
+  Result<std::unique_ptr<ZmqNetwork>> network = ZmqNetwork::open({.role = ZmqOptions::Role::Worker,
+                                                                  .keys = keys,
+                                                                  .join_keys = join_key_pair(options.token),
+                                                                  .host = joined.listen_host});
   if (!network) return fail(network.error());
   joined.network = *std::move(network);
 
   const std::string& hub_key = options.token.hub_public_key;
-  if (Status up = joined.network->connect(kHub, Lane::Join, tcp_endpoint(hub->host, hub->port), hub_key); !up) return fail(up.error());
+  if (Status up = joined.network->connect(kHub, Lane::Join, tcp_endpoint(hub->host, hub->port), hub_key); !up)
+    return fail(up.error());
   const JoinRequest request{.public_key = keys.public_key, .name = name};
   Result<JoinReply> reply = ask_to_join(*joined.network, *hub, options, request, stop);
   if (!reply) return fail(reply.error());
-  if (!reply->admitted) return fail(ErrorCode::InvalidArgument, "the hub does not admit this worker: " + reply->reason);
+  if (!reply->admitted)
+    return fail(ErrorCode::InvalidArgument, "the hub does not admit this worker: " + reply->reason);
   joined.reply = *std::move(reply);
   joined.network->disconnect(kHub, Lane::Join);
 
   if (Status admitted = joined.network->admit(kHub, hub_key); !admitted) return fail(admitted.error());
-  const std::pair<Lane, std::uint16_t> lanes[] = {
-      {Lane::Data, joined.reply.data_port}, {Lane::Bulk, joined.reply.bulk_port}, {Lane::Control, joined.reply.control_port}};
+  const std::pair<Lane, std::uint16_t> lanes[] = {{Lane::Data, joined.reply.data_port},
+                                                  {Lane::Bulk, joined.reply.bulk_port},
+                                                  {Lane::Control, joined.reply.control_port}};
   for (const auto& [lane, port] : lanes) {
-    if (Status up = joined.network->connect(kHub, lane, tcp_endpoint(hub->host, port), hub_key); !up) return fail(up.error());
+    if (Status up = joined.network->connect(kHub, lane, tcp_endpoint(hub->host, port), hub_key); !up)
+      return fail(up.error());
   }
   return joined;
 }

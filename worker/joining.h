@@ -18,9 +18,11 @@ struct Joined {
   std::string listen_host;
 };
 
-// Opens the inbox, registers this worker's key at the hub with the join token, and connects control, data and bulk lanes. Waits for a hub
-// that is not up yet. Errors: Unavailable (nothing answers there), InvalidArgument (the token is not this hub's; refused, with its reason).
-Result<Joined> join_hub(const WorkerOptions& options, const KeyPair& keys, const std::string& name, const std::atomic<bool>& stop);
+// Opens the inbox, registers this worker's key at the hub with the join token, and connects control, data and
+// bulk lanes. Waits for a hub that is not up yet. Errors: Unavailable (nothing answers there),
+// InvalidArgument (the token is not this hub's; refused, with its reason).
+Result<Joined> join_hub(const WorkerOptions& options, const KeyPair& keys, const std::string& name,
+                        const std::atomic<bool>& stop);
 
 struct HostPort {
   std::string host;

@@ -35,7 +35,8 @@ std::string panel_file_name(const TensorRef& tensor) {
   return hex(tensor.sha256) + "-v" + std::to_string(kPanelLayoutVersion) + ".panels";
 }
 
-std::array<std::byte, kPanelFileHeaderBytes> panel_file_header(const TensorRef& tensor, std::uint32_t body_crc) {
+std::array<std::byte, kPanelFileHeaderBytes> panel_file_header(const TensorRef& tensor,
+                                                               std::uint32_t body_crc) {
   std::array<std::byte, kPanelFileHeaderBytes> header{};
   std::memcpy(header.data(), kMagic, sizeof kMagic);
   store<std::uint32_t>(&header[8], kPanelLayoutVersion);
@@ -55,10 +56,12 @@ Result<MappedFile> open_panel_file(const std::string& path, const TensorRef& ten
   if (!file) return file;
   const auto corrupt = [&](const char* what) { return fail(ErrorCode::Corrupt, path + ": " + what); };
   const Bytes bytes = file->bytes();
-  if (bytes.size() != kPanelFileHeaderBytes + stored_body_bytes(tensor)) return corrupt("the file's size is not its tensor's");
+  if (bytes.size() != kPanelFileHeaderBytes + stored_body_bytes(tensor))
+    return corrupt("the file's size is not its tensor's");
   const std::uint32_t body_crc = load<std::uint32_t>(&bytes[76]);
   const auto expected = panel_file_header(tensor, body_crc);
-  if (std::memcmp(bytes.data(), expected.data(), expected.size()) != 0) return corrupt("the header is not its tensor's");
+  if (std::memcmp(bytes.data(), expected.data(), expected.size()) != 0)
+    return corrupt("the header is not its tensor's");
   if (crc32c(panel_file_body(*file)) != body_crc) return corrupt("the checksum does not match");
   return file;
 }

@@ -9,7 +9,9 @@
 namespace shoal {
 namespace {
 
-bool is_float(WeightType type) { return type == WeightType::F32 || type == WeightType::F16 || type == WeightType::BF16; }
+bool is_float(WeightType type) {
+  return type == WeightType::F32 || type == WeightType::F16 || type == WeightType::BF16;
+}
 
 }  // namespace
 
@@ -19,10 +21,13 @@ Result<std::vector<TensorSpec>> tensor_specs_of(const std::vector<TensorRef>& re
   specs.reserve(refs.size());
   for (const TensorRef& ref : refs) {
     const std::optional<WeightType> type = weight_type_from(ref.type);
-    if (!type || ref.role > static_cast<std::uint8_t>(TensorRole::Head) || (!ref.is_matrix && !is_float(*type))) {
-      return fail(ErrorCode::Unsupported, "tensor " + ref.name + " has a type or role this worker does not know: upgrade it");
+    if (!type || ref.role > static_cast<std::uint8_t>(TensorRole::Head) ||
+        (!ref.is_matrix && !is_float(*type))) {
+      return fail(ErrorCode::Unsupported,
+                  "tensor " + ref.name + " has a type or role this worker does not know: upgrade it");
     }
-    if (ref.rows == 0 || ref.cols == 0 || ref.rows > kMostRows || ref.cols % block_shape(*type).block_elements != 0) {
+    if (ref.rows == 0 || ref.cols == 0 || ref.rows > kMostRows ||
+        ref.cols % block_shape(*type).block_elements != 0) {
       return fail(ErrorCode::Corrupt, "tensor " + ref.name + " has an impossible shape");
     }
     specs.push_back({.role = static_cast<TensorRole>(ref.role),
@@ -39,13 +44,17 @@ Result<std::vector<TensorSpec>> tensor_specs_of(const std::vector<TensorRef>& re
 Status check_plan(const PlanMessage& plan, const ModelConfig& config) {
   std::uint32_t next = 0;
   for (const StageAssignment& stage : plan.stages) {
-    if (stage.units.begin != next || stage.units.end <= stage.units.begin || stage.units.end > config.num_units()) {
-      return fail(ErrorCode::Corrupt, "the plan's stages do not follow one another over the model's " + std::to_string(config.num_units()) + " units");
+    if (stage.units.begin != next || stage.units.end <= stage.units.begin ||
+        stage.units.end > config.num_units()) {
+      return fail(ErrorCode::Corrupt, "the plan's stages do not follow one another over the model's " +
+                                          std::to_string(config.num_units()) + " units");
     }
     next = stage.units.end;
   }
-  if (!plan.stages.empty() && next != config.num_units()) return fail(ErrorCode::Corrupt, "the plan's stages end before the head");
-  if (const Result<std::vector<TensorSpec>> specs = tensor_specs_of(plan.tensors); !specs) return fail(specs.error());
+  if (!plan.stages.empty() && next != config.num_units())
+    return fail(ErrorCode::Corrupt, "the plan's stages end before the head");
+  if (const Result<std::vector<TensorSpec>> specs = tensor_specs_of(plan.tensors); !specs)
+    return fail(specs.error());
   return {};
 }
 

@@ -12,7 +12,8 @@ constexpr std::uint32_t kRequestsInFlight = 4;
 constexpr std::uint64_t kRequestBytes = 256 << 10;
 constexpr Duration kReportInterval = std::chrono::milliseconds(500);
 constexpr Duration kReadyInterval = std::chrono::seconds(2);
-// The lane is reliable and a new connection starts anew by itself, so an answer is all but never lost; a poor link must not be asked twice.
+// The lane is reliable and a new connection starts anew by itself, so an answer is all but never lost; a poor
+// link must not be asked twice.
 constexpr Duration kStandstill = std::chrono::seconds(20);
 constexpr std::uint32_t kMostRestarts = 3;
 
@@ -26,16 +27,20 @@ std::uint32_t panels_per_request(const TensorRef& tensor) {
 }
 
 void ask_for_more(PlanProgress& pending, Commands& commands) {
-  while (pending.asked.size() + pending.writing < kRequestsInFlight && pending.asking < pending.missing.size()) {
+  while (pending.asked.size() + pending.writing < kRequestsInFlight &&
+         pending.asking < pending.missing.size()) {
     const MissingTensor& missing = pending.missing[pending.asking];
-    const std::uint32_t count = std::min(panels_per_request(missing.tensor), missing.num_panels - pending.next_panel);
-    const ShardRequest request{.tensor = missing.tensor.sha256, .first_panel = pending.next_panel, .num_panels = count};
+    const std::uint32_t count =
+        std::min(panels_per_request(missing.tensor), missing.num_panels - pending.next_panel);
+    const ShardRequest request{
+        .tensor = missing.tensor.sha256, .first_panel = pending.next_panel, .num_panels = count};
     commands.push_back(SendMessage{kHub, Lane::Bulk, request});
     pending.asked.push_back(request);
     pending.next_panel += count;
     if (pending.next_panel < missing.num_panels) continue;
     ++pending.asking;
-    pending.next_panel = pending.asking < pending.missing.size() ? pending.missing[pending.asking].first_panel : 0;
+    pending.next_panel =
+        pending.asking < pending.missing.size() ? pending.missing[pending.asking].first_panel : 0;
   }
 }
 
@@ -56,7 +61,8 @@ PlanProgress* fetching(WorkerState& state) {
 }
 
 const MissingTensor* find_missing(const PlanProgress& pending, const Sha256& tensor) {
-  const auto found = std::ranges::find_if(pending.missing, [&](const MissingTensor& m) { return m.tensor.sha256 == tensor; });
+  const auto found = std::ranges::find_if(pending.missing,
+                                          [&](const MissingTensor& m) { return m.tensor.sha256 == tensor; });
   return found == pending.missing.end() ? nullptr : &*found;
 }
 
@@ -117,12 +123,15 @@ void on_store_checked(WorkerState& state, StoreChecked checked, Time now, Comman
 void take_shard(WorkerState& state, ShardData data, Time now, Commands& commands) {
   PlanProgress* pending = fetching(state);
   if (!pending || pending->checking) return;
-  const auto request = std::ranges::find_if(pending->asked, [&](const ShardRequest& asked) { return answers(data, asked); });
+  const auto request =
+      std::ranges::find_if(pending->asked, [&](const ShardRequest& asked) { return answers(data, asked); });
   if (request == pending->asked.end()) return;  // of an earlier plan, or the second answer to one question
   const MissingTensor* missing = find_missing(*pending, data.tensor);
   pending->asked.erase(request);
   pending->progressed_at = now;
-  if (data.num_panels == 0) return give_up(*pending, "the hub does not give tensor " + missing->tensor.name + ": " + data.reason, now, commands);
+  if (data.num_panels == 0)
+    return give_up(*pending, "the hub does not give tensor " + missing->tensor.name + ": " + data.reason, now,
+                   commands);
   for (const Payload& chunk : data.payload) pending->bytes_received += chunk.size();
   ++pending->writing;
   commands.push_back(WriteShard{missing->tensor, std::move(data)});
@@ -130,7 +139,8 @@ void take_shard(WorkerState& state, ShardData data, Time now, Commands& commands
 
 void on_shard_written(WorkerState& state, const ShardWritten& written, Time now, Commands& commands) {
   PlanProgress* pending = fetching(state);
-  if (!pending || pending->checking || pending->writing == 0 || !find_missing(*pending, written.tensor)) return;
+  if (!pending || pending->checking || pending->writing == 0 || !find_missing(*pending, written.tensor))
+    return;
   pending->progressed_at = now;
   pending->bytes_present += written.stored_bytes;
   --pending->writing;
@@ -151,8 +161,10 @@ void on_store_failed(WorkerState& state, const StoreFailed& failed, Time now, Co
 void watch_fetch(WorkerState& state, Time now, Commands& commands) {
   if (!state.pending || state.pending->stage_state == StageState::Failed) return;
   PlanProgress& pending = *state.pending;
-  if (now - pending.reported_at >= (pending.ready() ? kReadyInterval : kReportInterval)) report_progress(pending, now, commands);
-  if (!pending.asked.empty() && now - pending.progressed_at > kStandstill) restart_fetch(state, now, commands);
+  if (now - pending.reported_at >= (pending.ready() ? kReadyInterval : kReportInterval))
+    report_progress(pending, now, commands);
+  if (!pending.asked.empty() && now - pending.progressed_at > kStandstill)
+    restart_fetch(state, now, commands);
 }
 
 }  // namespace shoal

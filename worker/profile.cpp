@@ -15,15 +15,16 @@
 namespace shoal {
 namespace {
 
-constexpr std::uint64_t kWorkingSetBytes = 32 << 20;  // beyond private caches, small enough for a small device
-constexpr std::uint64_t kReadBytes = 48 << 20;        // the same, for plain reads
+constexpr std::uint64_t kWorkingSetBytes = 32
+                                           << 20;  // beyond private caches, small enough for a small device
+constexpr std::uint64_t kReadBytes = 48 << 20;     // the same, for plain reads
 constexpr std::size_t kMaxCopies = 12;
 constexpr std::uint32_t kContext = 1024;
 constexpr std::uint32_t kPrefillRows = 64;
 constexpr std::uint32_t kBatchRows = 32;
-constexpr double kBudgetSeconds = 0.12;               // per figure
+constexpr double kBudgetSeconds = 0.12;  // per figure
 constexpr int kMaxRuns = 40;
-constexpr std::byte kWeightPattern{0x2c};             // as f16 0.066, as f32 2e-12, as int8 44: tame in every type
+constexpr std::byte kWeightPattern{0x2c};  // as f16 0.066, as f32 2e-12, as int8 44: tame in every type
 
 using AlignedBytes = std::unique_ptr<std::byte, decltype(&std::free)>;
 
@@ -37,7 +38,8 @@ AlignedBytes patterned(std::size_t bytes) {
 class SyntheticSource final : public ShardSource {
  public:
   Result<PanelMatrix> matrix(const TensorSpec& spec) override {
-    const Result<std::byte*> bytes = memory_for(spec.file_name, panel_matrix_bytes(spec.type, spec.rows, spec.cols));
+    const Result<std::byte*> bytes =
+        memory_for(spec.file_name, panel_matrix_bytes(spec.type, spec.rows, spec.cols));
     if (!bytes) return fail(bytes.error());
     return PanelMatrix{spec.type, spec.rows, spec.cols, *bytes};
   }
@@ -60,13 +62,18 @@ class SyntheticSource final : public ShardSource {
 };
 
 std::vector<RowGroup> one_sequence(std::uint32_t rows, std::uint32_t position) {
-  return {{.sequence = SequenceId{1}, .step = StepNumber{1}, .first_position = position, .num_rows = rows, .flags = kWantsLastRow}};
+  return {{.sequence = SequenceId{1},
+           .step = StepNumber{1},
+           .first_position = position,
+           .num_rows = rows,
+           .flags = kWantsLastRow}};
 }
 // A decode step of many streams: the head answers every one of them.
 std::vector<RowGroup> many_sequences(std::uint32_t count) {
   std::vector<RowGroup> groups;
   for (std::uint32_t i = 0; i < count; ++i) {
-    groups.push_back({.sequence = SequenceId{1 + i}, .step = StepNumber{1}, .num_rows = 1, .flags = kWantsLastRow});
+    groups.push_back(
+        {.sequence = SequenceId{1 + i}, .step = StepNumber{1}, .num_rows = 1, .flags = kWantsLastRow});
   }
   return groups;
 }
@@ -78,8 +85,8 @@ KvBudget blocks_of_a_batch(const ModelConfig& config) {
 // The same stage several times over, each with weights of its own, visited in turn.
 class StageCopies {
  public:
-  static Result<StageCopies> open(const ModelConfig& config, const std::vector<TensorSpec>& tensors, std::uint32_t unit,
-                                  const KernelTable& kernels, ThreadPool& pool) {
+  static Result<StageCopies> open(const ModelConfig& config, const std::vector<TensorSpec>& tensors,
+                                  std::uint32_t unit, const KernelTable& kernels, ThreadPool& pool) {
     StageCopies copies(config, unit);
     const std::uint64_t bytes = std::max<std::uint64_t>(1, shard_bytes(tensors, {unit, unit + 1})) +
                                 cpu_stage_scratch_bytes(copies.spec(), config, pool.num_threads()) +
@@ -95,7 +102,8 @@ class StageCopies {
     return copies;
   }
 
-  // Median seconds of a step of these groups, each run on the next copy. Every copy must hold the positions before.
+  // Median seconds of a step of these groups, each run on the next copy. Every copy must hold the positions
+  // before.
   Result<double> time_step(const std::vector<RowGroup>& groups) {
     std::vector<double> times;
     double total = 0;
@@ -124,7 +132,10 @@ class StageCopies {
 
  private:
   StageCopies(const ModelConfig& config, std::uint32_t unit)
-      : config_(config), unit_(unit), ids_(kPrefillRows, 1), hidden_(kPrefillRows * config.hidden_size, 0.5f) {}
+      : config_(config),
+        unit_(unit),
+        ids_(kPrefillRows, 1),
+        hidden_(kPrefillRows * config.hidden_size, 0.5f) {}
 
   StageSpec spec() const {
     StageSpec spec{.units = {unit_, unit_ + 1},
@@ -137,7 +148,8 @@ class StageCopies {
       spec.head_blocks = {0, (config_.vocab_size + kHeadBlockRows - 1) / kHeadBlockRows};
     }
     for (const KvKind& kind : kv_kinds(config_)) {
-      spec.kv.blocks.push_back(std::max(kv_blocks_needed(kind, spec.max_context, kPrefillRows), kBatchRows) + 2);
+      spec.kv.blocks.push_back(std::max(kv_blocks_needed(kind, spec.max_context, kPrefillRows), kBatchRows) +
+                               2);
     }
     return spec;
   }
@@ -166,7 +178,8 @@ class StageCopies {
   std::size_t next_ = 0;
 };
 
-// Embedding and head are linear in the vocabulary: a slice of them stands for the whole, so that a small device can measure it.
+// Embedding and head are linear in the vocabulary: a slice of them stands for the whole, so that a small
+// device can measure it.
 struct Slice {
   ModelConfig config;
   std::vector<TensorSpec> tensors;
@@ -177,9 +190,11 @@ Slice slice_vocabulary(const ModelConfig& config, std::vector<TensorSpec> tensor
   Slice slice{config, std::move(tensors), 1};
   const bool is_head = unit == config.head_unit();
   if (unit != 0 && !is_head) return slice;
-  const std::uint64_t row_bytes = std::max<std::uint64_t>(1, shard_bytes(slice.tensors, {unit, unit + 1}) / config.vocab_size);
+  const std::uint64_t row_bytes =
+      std::max<std::uint64_t>(1, shard_bytes(slice.tensors, {unit, unit + 1}) / config.vocab_size);
   const std::uint64_t blocks = std::max<std::uint64_t>(1, kWorkingSetBytes / row_bytes / kHeadBlockRows);
-  const auto rows = static_cast<std::uint32_t>(std::min<std::uint64_t>(config.vocab_size, blocks * kHeadBlockRows));
+  const auto rows =
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(config.vocab_size, blocks * kHeadBlockRows));
   for (TensorSpec& tensor : slice.tensors) {
     if (tensor.rows == config.vocab_size) tensor.rows = rows;
   }
@@ -188,8 +203,8 @@ Slice slice_vocabulary(const ModelConfig& config, std::vector<TensorSpec> tensor
   return slice;
 }
 
-Result<LayerProfile> profile_unit(const ModelConfig& config, const std::vector<TensorSpec>& tensors, std::uint32_t unit,
-                                  const KernelTable& kernels, ThreadPool& pool) {
+Result<LayerProfile> profile_unit(const ModelConfig& config, const std::vector<TensorSpec>& tensors,
+                                  std::uint32_t unit, const KernelTable& kernels, ThreadPool& pool) {
   const Slice slice = slice_vocabulary(config, tensors, unit);
   Result<StageCopies> copies = StageCopies::open(slice.config, slice.tensors, unit, kernels, pool);
   if (!copies) return fail(copies.error());
@@ -241,12 +256,14 @@ double measure_read_bandwidth(ThreadPool& pool) {
   return best;
 }
 
-Result<ProfileReport> measure_profile(const ProfileRequest& request, const KernelTable& kernels, ThreadPool& pool) {
+Result<ProfileReport> measure_profile(const ProfileRequest& request, const KernelTable& kernels,
+                                      ThreadPool& pool) {
   const Result<ModelConfig> config = parse_model_config(request.config);
   if (!config) return fail(config.error().during("profiling"));
   const Result<std::vector<TensorSpec>> tensors = tensor_specs_of(request.tensors);
   if (!tensors) return fail(tensors.error().during("profiling"));
-  ProfileReport report{.model = request.model, .units = {}, .read_bytes_per_second = measure_read_bandwidth(pool)};
+  ProfileReport report{
+      .model = request.model, .units = {}, .read_bytes_per_second = measure_read_bandwidth(pool)};
   std::vector<std::uint32_t> units;
   for (const TensorSpec& tensor : *tensors) {
     if (units.empty() || units.back() != tensor.unit) units.push_back(tensor.unit);

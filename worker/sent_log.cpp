@@ -10,14 +10,16 @@ namespace {
 
 std::size_t bytes_of(const StepFrame& frame) {
   std::size_t bytes = frame.groups.size() * sizeof(RowGroup) + frame.ids.size() * sizeof(TokenId);
-  for (const SequenceOpen& open : frame.opens) bytes += sizeof open + open.params.logit_bias.size() * sizeof(LogitBias);
+  for (const SequenceOpen& open : frame.opens)
+    bytes += sizeof open + open.params.logit_bias.size() * sizeof(LogitBias);
   return bytes;
 }
 
 std::size_t bytes_of(const CandidatesFrame& candidates) {
   std::size_t bytes = candidates.groups.size() * sizeof(RowGroup);
   for (const CandidateRow& row : candidates.rows) {
-    bytes += sizeof row + (row.raw.size() + row.adjusted.size()) * sizeof(BlockSum) + row.digests.size() * sizeof(std::uint64_t) +
+    bytes += sizeof row + (row.raw.size() + row.adjusted.size()) * sizeof(BlockSum) +
+             row.digests.size() * sizeof(std::uint64_t) +
              (row.by_raw.size() + row.by_adjusted.size() + row.by_noise.size()) * sizeof(Candidate);
   }
   return bytes;
@@ -67,7 +69,8 @@ SentLog::Entry& SentLog::add_entry() {
 }
 
 void SentLog::account(Entry& entry) {
-  entry.bytes = sizeof(Entry) + entry.rows.size() + (entry.has_candidates ? bytes_of(entry.candidates) : bytes_of(entry.frame));
+  entry.bytes = sizeof(Entry) + entry.rows.size() +
+                (entry.has_candidates ? bytes_of(entry.candidates) : bytes_of(entry.frame));
   held_ += entry.bytes;
   while (held_ > budget_ && count_ > 1) drop_oldest();
 }

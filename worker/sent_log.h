@@ -11,26 +11,29 @@
 
 namespace shoal {
 
-// What a stage sent, kept to answer repeated steps. Oldest leave first when the bytes run out; the newest always stays. A ring of entries that
-// are written over, so that after warm-up keeping a step allocates nothing.
+// What a stage sent, kept to answer repeated steps. Oldest leave first when the bytes run out; the newest
+// always stays. A ring of entries that are written over, so that after warm-up keeping a step allocates
+// nothing.
 class SentLog {
  public:
   struct Entry {
     std::uint32_t stage = 0;
-    bool has_candidates = false;       // what was sent: candidates, or the frame with these rows
-    StepFrame frame;                   // payload empty: rebuilt from rows
+    bool has_candidates = false;  // what was sent: candidates, or the frame with these rows
+    StepFrame frame;              // payload empty: rebuilt from rows
     CandidatesFrame candidates;
     SharedBuffer rows;
-    std::size_t bytes = 0;             // what it counts for
+    std::size_t bytes = 0;  // what it counts for
 
     std::span<const RowGroup> groups() const { return has_candidates ? candidates.groups : frame.groups; }
   };
 
   void set_budget(std::size_t bytes) { budget_ = bytes; }
-  // Copies what `stage` is about to send: the frame for the next stage without its payload, whose rows are shared; or candidates.
+  // Copies what `stage` is about to send: the frame for the next stage without its payload, whose rows are
+  // shared; or candidates.
   void keep(std::uint32_t stage, const StepFrame& frame, SharedBuffer rows);
   void keep(std::uint32_t stage, const CandidatesFrame& candidates);
-  // The answer to exactly these groups at this stage; nullptr if it is no longer held. Valid until the next keep or clear.
+  // The answer to exactly these groups at this stage; nullptr if it is no longer held. Valid until the next
+  // keep or clear.
   const Entry* find(std::uint32_t stage, std::span<const RowGroup> groups) const;
   void clear();  // gives the memory back
   std::size_t held_bytes() const { return held_; }
@@ -53,7 +56,8 @@ class SentLog {
 // Everything but the payload.
 void copy_header(const StepFrame& from, StepFrame& to);
 
-// Cuts `rows` into payload chunks of at most kMaxPayloadChunkBytes, all sharing the buffer, in place of what `chunks` held.
+// Cuts `rows` into payload chunks of at most kMaxPayloadChunkBytes, all sharing the buffer, in place of what
+// `chunks` held.
 void fill_payload(const SharedBuffer& rows, std::vector<Payload>& chunks);
 
 }  // namespace shoal

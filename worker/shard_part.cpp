@@ -25,7 +25,9 @@ constexpr char kResumeMagic[8] = {'S', 'H', 'O', 'A', 'L', 'R', 'S', '2'};
 
 static_assert(sizeof(crypto_hash_sha256_state) <= 128);
 
-crypto_hash_sha256_state* hash(std::byte* state) { return reinterpret_cast<crypto_hash_sha256_state*>(state); }
+crypto_hash_sha256_state* hash(std::byte* state) {
+  return reinterpret_cast<crypto_hash_sha256_state*>(state);
+}
 
 struct ResumePoint {
   char magic[8];
@@ -46,17 +48,21 @@ bool read_resume_point(const std::string& path, ResumePoint& point) {
   if (!file) return false;
   const bool whole = std::fread(&point, sizeof point, 1, file) == 1 && std::fgetc(file) == EOF;
   std::fclose(file);
-  return whole && std::memcmp(point.magic, kResumeMagic, sizeof kResumeMagic) == 0 && point.crc == crc_of(point);
+  return whole && std::memcmp(point.magic, kResumeMagic, sizeof kResumeMagic) == 0 &&
+         point.crc == crc_of(point);
 }
 
 Failure disk_error(const std::string& path, const char* doing) {
   const int error = errno;
-  return fail(ErrorCode::Unavailable, std::string(doing) + " " + path + ": " + std::strerror(error) +
-                                          (error == ENOSPC ? " (free some space, or give the worker another --state directory)" : ""));
+  return fail(
+      ErrorCode::Unavailable,
+      std::string(doing) + " " + path + ": " + std::strerror(error) +
+          (error == ENOSPC ? " (free some space, or give the worker another --state directory)" : ""));
 }
 
 std::uint64_t panel_stride(const TensorRef& tensor) {
-  return tensor.is_matrix ? panel_bytes(static_cast<WeightType>(tensor.type), tensor.cols) : stored_body_bytes(tensor);
+  return tensor.is_matrix ? panel_bytes(static_cast<WeightType>(tensor.type), tensor.cols)
+                          : stored_body_bytes(tensor);
 }
 
 // Vectors (norms, biases) are plain f32 on disk, whatever float type the file has.
@@ -106,9 +112,11 @@ Result<ShardPart> ShardPart::open(const std::string& base_path, const TensorRef&
 std::uint32_t ShardPart::resumable_panels(const std::string& base_path, const TensorRef& tensor) {
   ResumePoint point;
   struct stat part {};
-  if (!read_resume_point(base_path + ".resume", point) || ::stat((base_path + ".part").c_str(), &part) != 0) return 0;
+  if (!read_resume_point(base_path + ".resume", point) || ::stat((base_path + ".part").c_str(), &part) != 0)
+    return 0;
   const std::uint64_t needed = kPanelFileHeaderBytes + point.panels_in * panel_stride(tensor);
-  const bool usable = point.panels_in < num_stored_panels(tensor) && static_cast<std::uint64_t>(part.st_size) >= needed;
+  const bool usable =
+      point.panels_in < num_stored_panels(tensor) && static_cast<std::uint64_t>(part.st_size) >= needed;
   return usable ? point.panels_in : 0;
 }
 
@@ -170,14 +178,16 @@ Status ShardPart::append(std::uint32_t count, Bytes gguf_bytes) {
   const std::span<std::byte> stored = std::as_writable_bytes(std::span(lines)).first(stored_bytes);
   if (tensor_.is_matrix) {
     const auto type = static_cast<WeightType>(tensor_.type);
-    pack_panels(type, gguf_bytes.size() / gguf_row_bytes(type, tensor_.cols), tensor_.cols, gguf_bytes.data(), stored.data());
+    pack_panels(type, gguf_bytes.size() / gguf_row_bytes(type, tensor_.cols), tensor_.cols, gguf_bytes.data(),
+                stored.data());
   } else {
     widen_vector(static_cast<WeightType>(tensor_.type), gguf_bytes, stored.data());
   }
   const std::uint64_t offset = kPanelFileHeaderBytes + panels_in_ * panel_stride(tensor_);
   if (Status written = write_at(offset, stored); !written) return written;
   // Only what is in counts: a resume point after a full disk must not hash what was refused.
-  crypto_hash_sha256_update(hash(hash_state_), reinterpret_cast<const unsigned char*>(gguf_bytes.data()), gguf_bytes.size());
+  crypto_hash_sha256_update(hash(hash_state_), reinterpret_cast<const unsigned char*>(gguf_bytes.data()),
+                            gguf_bytes.size());
   body_crc_ = crc32c(stored, body_crc_);
   panels_in_ += count;
   unsaved_bytes_ += stored.size();
@@ -190,10 +200,12 @@ Status ShardPart::finish() {
   unsaved_bytes_ = 0;  // the hash is spent: nothing to resume from
   if (digest != tensor_.sha256) {
     remove(base_path_);
-    return fail(ErrorCode::Corrupt, "tensor " + tensor_.name + " arrived with another SHA-256 than the plan states");
+    return fail(ErrorCode::Corrupt,
+                "tensor " + tensor_.name + " arrived with another SHA-256 than the plan states");
   }
   if (Status header = write_at(0, panel_file_header(tensor_, body_crc_)); !header) return header;
-  if (std::rename((base_path_ + ".part").c_str(), base_path_.c_str()) != 0) return disk_error(base_path_, "renaming to");
+  if (std::rename((base_path_ + ".part").c_str(), base_path_.c_str()) != 0)
+    return disk_error(base_path_, "renaming to");
   ::unlink((base_path_ + ".resume").c_str());
   return {};
 }

@@ -10,9 +10,9 @@
 namespace shoal {
 
 // A tensor on its way to disk. Home of libsodium's SHA-256 in worker/.
-// Files: BASE.part (room for the header, then panels) and BASE.resume (panels in, running hash and checksum, own checksum; rewritten by
-// rename). Neither is synced: a power cut costs at most this tensor, because the finished file's checksum is of what was meant to be written.
-// One thread.
+// Files: BASE.part (room for the header, then panels) and BASE.resume (panels in, running hash and checksum,
+// own checksum; rewritten by rename). Neither is synced: a power cut costs at most this tensor, because the
+// finished file's checksum is of what was meant to be written. One thread.
 class ShardPart {
  public:
   // Goes on where BASE.resume says, or from panel 0.
@@ -28,9 +28,11 @@ class ShardPart {
   const TensorRef& tensor() const { return tensor_; }
   std::uint32_t num_panels_in() const { return panels_in_; }
 
-  // The GGUF bytes of panels [panels_in, panels_in + count), in order; repacks them. Unavailable where the disk refuses.
+  // The GGUF bytes of panels [panels_in, panels_in + count), in order; repacks them. Unavailable where the
+  // disk refuses.
   Status append(std::uint32_t count, Bytes gguf_bytes);
-  // All panels are in: Corrupt if the hash is not the tensor's; otherwise writes the header and renames to BASE.
+  // All panels are in: Corrupt if the hash is not the tensor's; otherwise writes the header and renames to
+  // BASE.
   Status finish();
 
  private:
@@ -44,7 +46,7 @@ class ShardPart {
   TensorRef tensor_;
   int fd_ = -1;
   std::uint32_t panels_in_ = 0;
-  std::uint32_t body_crc_ = 0;         // of the panels in
+  std::uint32_t body_crc_ = 0;  // of the panels in
   std::uint64_t unsaved_bytes_ = 0;
   alignas(8) std::byte hash_state_[kHashStateBytes];
 };

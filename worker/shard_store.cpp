@@ -18,20 +18,22 @@
 namespace shoal {
 namespace {
 
-constexpr auto kLockPatience = std::chrono::seconds(2);  // a worker that is being replaced may still be ending
+constexpr auto kLockPatience =
+    std::chrono::seconds(2);  // a worker that is being replaced may still be ending
 
 Result<int> lock_directory(const std::string& directory) {
   const std::string path = directory + "/lock";
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) {
-    return fail(ErrorCode::Unavailable, "the shard store " + directory + " is not writable (" + std::strerror(errno) +
-                                            "): give another directory with --state");
+    return fail(ErrorCode::Unavailable, "the shard store " + directory + " is not writable (" +
+                                            std::strerror(errno) + "): give another directory with --state");
   }
   const auto until = std::chrono::steady_clock::now() + kLockPatience;
   while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
     if (std::chrono::steady_clock::now() >= until) {
       ::close(fd);
-      return fail(ErrorCode::Unavailable, "another worker uses the shard store " + directory + ": give each its own directory with --state");
+      return fail(ErrorCode::Unavailable, "another worker uses the shard store " + directory +
+                                              ": give each its own directory with --state");
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
@@ -60,7 +62,9 @@ ShardStore::~ShardStore() {
 Result<std::unique_ptr<ShardStore>> ShardStore::open(const std::string& directory) {
   std::error_code error;
   std::filesystem::create_directories(directory, error);
-  if (error) return fail(ErrorCode::Unavailable, "creating the shard store " + directory + ": " + error.message() + ": give another directory with --state");
+  if (error)
+    return fail(ErrorCode::Unavailable, "creating the shard store " + directory + ": " + error.message() +
+                                            ": give another directory with --state");
   const Result<int> lock = lock_directory(directory);
   if (!lock) return fail(lock.error());
   std::unique_ptr<ShardStore> store(new ShardStore(directory, *lock));
@@ -68,20 +72,25 @@ Result<std::unique_ptr<ShardStore>> ShardStore::open(const std::string& director
   return store;
 }
 
-// A part without its resume point (or the reverse) can never be gone on with. Other layouts' files are another version's: left alone.
+// A part without its resume point (or the reverse) can never be gone on with. Other layouts' files are
+// another version's: left alone.
 void ShardStore::remove_leftovers() {
   std::error_code error;
   for (const auto& file : std::filesystem::directory_iterator(directory_, error)) {
     const std::filesystem::path& path = file.path();
     const std::filesystem::path base = path.parent_path() / path.stem();
-    const auto lacks = [&](const char* suffix) { return !std::filesystem::exists(base.string() + suffix, error); };
-    const bool is_orphan = (path.extension() == ".part" && lacks(".resume")) || (path.extension() == ".resume" && lacks(".part")) ||
-                           path.extension() == ".new";
+    const auto lacks = [&](const char* suffix) {
+      return !std::filesystem::exists(base.string() + suffix, error);
+    };
+    const bool is_orphan = (path.extension() == ".part" && lacks(".resume")) ||
+                           (path.extension() == ".resume" && lacks(".part")) || path.extension() == ".new";
     if (is_orphan) std::filesystem::remove(path, error);
   }
 }
 
-std::string ShardStore::path_of(const TensorRef& tensor) const { return directory_ + "/" + panel_file_name(tensor); }
+std::string ShardStore::path_of(const TensorRef& tensor) const {
+  return directory_ + "/" + panel_file_name(tensor);
+}
 
 bool ShardStore::map_if_present(const TensorRef& tensor) {
   {
@@ -144,21 +153,27 @@ std::variant<ShardWritten, StoreFailed> ShardStore::write(const TensorRef& tenso
     return failed("tensor " + tensor.name + " arrived out of order", true);
   }
   std::vector<std::byte> gguf_bytes;
-  for (const Payload& chunk : data.payload) gguf_bytes.insert(gguf_bytes.end(), chunk.bytes().begin(), chunk.bytes().end());
+  for (const Payload& chunk : data.payload)
+    gguf_bytes.insert(gguf_bytes.end(), chunk.bytes().begin(), chunk.bytes().end());
   const std::uint64_t first_row = tensor.is_matrix ? data.first_panel * kPanelRows : 0;
-  const std::uint64_t rows = tensor.is_matrix ? std::min<std::uint64_t>(data.num_panels * kPanelRows, tensor.rows - first_row) : tensor.rows;
+  const std::uint64_t rows =
+      tensor.is_matrix ? std::min<std::uint64_t>(data.num_panels * kPanelRows, tensor.rows - first_row)
+                       : tensor.rows;
   if (gguf_bytes.size() != rows * gguf_row_bytes(static_cast<WeightType>(tensor.type), tensor.cols)) {
     return failed("tensor " + tensor.name + " arrived with a wrong size", true);
   }
-  if (Status appended = part.append(data.num_panels, gguf_bytes); !appended) return failed(appended.error().message(), false);
+  if (Status appended = part.append(data.num_panels, gguf_bytes); !appended)
+    return failed(appended.error().message(), false);
 
-  ShardWritten written{tensor.sha256, data.first_panel, data.num_panels, 0, part.num_panels_in() == num_panels};
+  ShardWritten written{tensor.sha256, data.first_panel, data.num_panels, 0,
+                       part.num_panels_in() == num_panels};
   written.stored_bytes = stored_body_bytes(tensor) / num_panels * data.num_panels;
   if (!written.complete) return written;
   const Status finished = part.finish();
   part_.reset();
   if (!finished) return failed(finished.error().message(), finished.error().code() == ErrorCode::Corrupt);
-  if (!map_if_present(tensor)) return failed("tensor " + tensor.name + " cannot be read back from " + path_of(tensor), true);
+  if (!map_if_present(tensor))
+    return failed("tensor " + tensor.name + " cannot be read back from " + path_of(tensor), true);
   if (num_missing_ > 0) --num_missing_;
   unsynced_ = true;
   return written;
@@ -167,7 +182,8 @@ std::variant<ShardWritten, StoreFailed> ShardStore::write(const TensorRef& tenso
 void ShardStore::sync() {
   if (!unsynced_ || num_missing_ > 0) return;
   unsynced_ = false;
-  if (::syncfs(lock_) != 0) log_warn("store_not_synced", {{"directory", directory_}, {"reason", std::strerror(errno)}});
+  if (::syncfs(lock_) != 0)
+    log_warn("store_not_synced", {{"directory", directory_}, {"reason", std::strerror(errno)}});
 }
 
 void ShardStore::serve(std::span<const TensorRef> tensors) {
@@ -185,11 +201,15 @@ Result<Bytes> ShardStore::find(const TensorSpec& spec) {
   const auto name = served_.find(spec.file_name);
   const std::lock_guard lock(mutex_);
   const auto entry = name == served_.end() ? mapped_.end() : mapped_.find(name->second);
-  if (entry == mapped_.end()) return fail(ErrorCode::NotFound, "tensor " + spec.file_name + " is not in the shard store");
+  if (entry == mapped_.end())
+    return fail(ErrorCode::NotFound, "tensor " + spec.file_name + " is not in the shard store");
   const TensorRef& tensor = entry->second->tensor;
-  const bool is_it = tensor.rows == spec.rows && tensor.cols == spec.cols && tensor.type == static_cast<std::uint32_t>(spec.type) &&
+  const bool is_it = tensor.rows == spec.rows && tensor.cols == spec.cols &&
+                     tensor.type == static_cast<std::uint32_t>(spec.type) &&
                      tensor.is_matrix == spec.is_matrix;
-  if (!is_it) return fail(ErrorCode::Corrupt, "tensor " + spec.file_name + " in the shard store has another shape than the plan's");
+  if (!is_it)
+    return fail(ErrorCode::Corrupt,
+                "tensor " + spec.file_name + " in the shard store has another shape than the plan's");
   return panel_file_body(entry->second->file);
 }
 

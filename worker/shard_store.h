@@ -17,27 +17,31 @@
 
 namespace shoal {
 
-// The worker's shard on its own disk, repacked as panels and mapped at the next start. A tensor being fetched grows in NAME.part, with
-// NAME.resume beside it (how many panels are in, the running SHA-256 and CRC-32C), so that an interrupted fetch goes on; when the hash of what
-// the hub sent is the tensor's, the file gets its header and is renamed. Only complete files whose checksum holds are ever mapped, so nothing
-// need be synced while fetching: what a power cut leaves half-written is found out and fetched again. sync() spares that, once per plan.
-// One process at a time: the directory is locked.
-// Threads: check, write and sync on the store thread; serve, matrix, vector and retain on the compute thread.
+// The worker's shard on its own disk, repacked as panels and mapped at the next start. A tensor being fetched
+// grows in NAME.part, with NAME.resume beside it (how many panels are in, the running SHA-256 and CRC-32C),
+// so that an interrupted fetch goes on; when the hash of what the hub sent is the tensor's, the file gets its
+// header and is renamed. Only complete files whose checksum holds are ever mapped, so nothing need be synced
+// while fetching: what a power cut leaves half-written is found out and fetched again. sync() spares that,
+// once per plan. One process at a time: the directory is locked. Threads: check, write and sync on the store
+// thread; serve, matrix, vector and retain on the compute thread.
 class ShardStore final : public ShardSource {
  public:
-  // Errors: Unavailable (the directory cannot be made or written, or another worker uses it), with what to do.
+  // Errors: Unavailable (the directory cannot be made or written, or another worker uses it), with what to
+  // do.
   static Result<std::unique_ptr<ShardStore>> open(const std::string& directory);
   ~ShardStore() override;
 
-  // What of `tensors` is on disk (verified once, then kept mapped), what is missing and where each would resume. Files that are
-  // not what their names say are removed. `tensors` have possible types and shapes (plan_check.h).
+  // What of `tensors` is on disk (verified once, then kept mapped), what is missing and where each would
+  // resume. Files that are not what their names say are removed. `tensors` have possible types and shapes
+  // (plan_check.h).
   StoreChecked check(Epoch epoch, std::span<const TensorRef> tensors);
 
-  // Repacks and appends one ShardData. StoreFailed where it does not continue the file, the disk refuses, or the finished tensor's hash is
-  // wrong (restart).
+  // Repacks and appends one ShardData. StoreFailed where it does not continue the file, the disk refuses, or
+  // the finished tensor's hash is wrong (restart).
   std::variant<ShardWritten, StoreFailed> write(const TensorRef& tensor, const ShardData& data);
 
-  // Once the last tensor that the latest check missed is written: waits until all is on the disk itself. Otherwise does nothing.
+  // Once the last tensor that the latest check missed is written: waits until all is on the disk itself.
+  // Otherwise does nothing.
   void sync();
 
   // From now on matrix() and vector() find these tensors by name.
@@ -59,15 +63,15 @@ class ShardStore final : public ShardSource {
   Result<Bytes> find(const TensorSpec& spec);
 
   const std::string directory_;
-  const int lock_;                                   // the locked file
-  std::mutex mutex_;                                 // guards mapped_
+  const int lock_;    // the locked file
+  std::mutex mutex_;  // guards mapped_
   std::map<Sha256, std::unique_ptr<Entry>> mapped_;
-  std::map<std::string, Sha256> served_;             // by name; compute thread only
+  std::map<std::string, Sha256> served_;  // by name; compute thread only
   // Store thread only:
-  Epoch epoch_{};                                    // of the latest check
-  std::size_t num_missing_ = 0;                      // of the latest check, not yet written
+  Epoch epoch_{};                // of the latest check
+  std::size_t num_missing_ = 0;  // of the latest check, not yet written
   bool unsynced_ = false;
-  std::unique_ptr<Part> part_;                       // the tensor being written
+  std::unique_ptr<Part> part_;  // the tensor being written
 };
 
 }  // namespace shoal

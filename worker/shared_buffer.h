@@ -12,8 +12,8 @@
 
 namespace shoal {
 
-// Bytes with a shared, thread-safe reference count; a reference is one pointer, so it fits inside a Payload. Comes from a pool and goes back
-// to it when the last reference dies, on whichever thread that is.
+// Bytes with a shared, thread-safe reference count; a reference is one pointer, so it fits inside a Payload.
+// Comes from a pool and goes back to it when the last reference dies, on whichever thread that is.
 class SharedBuffer {
  public:
   SharedBuffer() = default;
@@ -32,7 +32,9 @@ class SharedBuffer {
   std::byte* data() { return block_ ? block_->bytes.get() : nullptr; }
   Bytes bytes() const { return block_ ? Bytes(block_->bytes.get(), block_->size) : Bytes(); }
   std::size_t size() const { return block_ ? block_->size : 0; }
-  Payload payload(std::size_t offset, std::size_t count) const { return Payload(*this, bytes().subspan(offset, count)); }
+  Payload payload(std::size_t offset, std::size_t count) const {
+    return Payload(*this, bytes().subspan(offset, count));
+  }
 
  private:
   friend class SharedBufferPool;
@@ -49,7 +51,8 @@ class SharedBuffer {
     std::shared_ptr<Idle> home;  // while on loan, so that the pool's end does not matter
   };
   static constexpr std::size_t kMaxIdle = 256;
-  static constexpr std::size_t kMaxKeptBytes = 64 << 10;  // larger ones are prefill's: rare, and not worth keeping
+  static constexpr std::size_t kMaxKeptBytes =
+      64 << 10;  // larger ones are prefill's: rare, and not worth keeping
 
   explicit SharedBuffer(Block* block) : block_(block) {}
 

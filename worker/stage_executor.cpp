@@ -62,13 +62,15 @@ Status StageExecutor::open_stage(const PlanMessage& plan, std::uint32_t index) {
                        .max_rows = plan.max_rows,
                        .max_sequences = plan.max_sequences,
                        .kv = KvBudget{plan.kv_blocks}};
-  Result<std::unique_ptr<StageBackend>> backend = open_cpu_stage(spec, config_, *tensors, source_, kernels_, pool_);
+  Result<std::unique_ptr<StageBackend>> backend =
+      open_cpu_stage(spec, config_, *tensors, source_, kernels_, pool_);
   if (!backend) return fail(backend.error());
   auto stage = std::make_unique<OpenStage>();
   stage->index = index;
   stage->assignment = assignment;
   stage->ends_with_head = assignment.units.end == config_.num_units();
-  stage->next_is_head_alone = index + 1 < plan.stages.size() && plan.stages[index + 1].units.begin == config_.head_unit();
+  stage->next_is_head_alone =
+      index + 1 < plan.stages.size() && plan.stages[index + 1].units.begin == config_.head_unit();
   stage->backend = *std::move(backend);
   stages_[index] = std::move(stage);
   return {};
@@ -82,9 +84,11 @@ StageExecutor::OpenStage* StageExecutor::find(std::uint32_t stage) {
 StepDone StageExecutor::run(StepFrame frame) {
   const auto start = std::chrono::steady_clock::now();
   OpenStage* stage = find(frame.stage);
-  const Status ran = stage ? run_rows(*stage, frame) : Status(fail(ErrorCode::Unavailable, "the stage is not open"));
+  const Status ran =
+      stage ? run_rows(*stage, frame) : Status(fail(ErrorCode::Unavailable, "the stage is not open"));
   if (!ran) {
-    StepDone failed{.epoch = frame.epoch, .stage = frame.stage, .output = {}, .rows = {}, .error = ran.error()};
+    StepDone failed{
+        .epoch = frame.epoch, .stage = frame.stage, .output = {}, .rows = {}, .error = ran.error()};
     failed.output = std::move(frame);
     return failed;
   }
@@ -99,7 +103,8 @@ void StageExecutor::gather_rows(const StepFrame& frame) {
   if (frame.payload.size() == 1) hidden_ = frame.payload.front().bytes().data();
   if (frame.payload.size() <= 1) return;
   gathered_.clear();
-  for (const Payload& chunk : frame.payload) gathered_.insert(gathered_.end(), chunk.bytes().begin(), chunk.bytes().end());
+  for (const Payload& chunk : frame.payload)
+    gathered_.insert(gathered_.end(), chunk.bytes().begin(), chunk.bytes().end());
   hidden_ = gathered_.data();
 }
 
@@ -125,7 +130,9 @@ Status StageExecutor::run_rows(OpenStage& stage, const StepFrame& frame) {
   }
   if (groups_.empty()) return {};
   gather_rows(frame);
-  return stage.backend->run({.groups = groups_, .ids = frame.ids, .hidden = hidden_, .sampling = sampling_, .depth = depth_}, output_);
+  return stage.backend->run(
+      {.groups = groups_, .ids = frame.ids, .hidden = hidden_, .sampling = sampling_, .depth = depth_},
+      output_);
 }
 
 void StageExecutor::pick_wanted_rows(const StepFrame& frame, std::byte* out) const {
@@ -153,7 +160,8 @@ StepDone StageExecutor::hand_on(OpenStage& stage, StepFrame frame) {
     return done;
   }
   std::size_t rows = 0;
-  for (const RowGroup& group : frame.groups) rows += stage.next_is_head_alone ? group.num_wanted() : group.num_rows;
+  for (const RowGroup& group : frame.groups)
+    rows += stage.next_is_head_alone ? group.num_wanted() : group.num_rows;
   if (rows > 0 && !output_.hidden.empty()) {
     done.rows = buffers_.take(rows * config_.activation_bytes());
     if (stage.next_is_head_alone) {
@@ -174,7 +182,8 @@ std::vector<std::uint32_t> StageExecutor::free_kv_blocks() const {
   for (const auto& [index, stage] : stages_) {
     const std::vector<std::uint32_t> free = stage->backend->free_kv_blocks();
     if (least.empty()) least = free;
-    for (std::size_t kind = 0; kind < least.size() && kind < free.size(); ++kind) least[kind] = std::min(least[kind], free[kind]);
+    for (std::size_t kind = 0; kind < least.size() && kind < free.size(); ++kind)
+      least[kind] = std::min(least[kind], free[kind]);
   }
   return least;
 }

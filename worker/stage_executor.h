@@ -16,14 +16,16 @@
 
 namespace shoal {
 
-// Runs the stages a worker holds: turns step frames into backend calls and their results into frames for the next stage. Lives on the
-// compute thread (in the simulator: on the one thread there is); every call blocks until done.
+// Runs the stages a worker holds: turns step frames into backend calls and their results into frames for the
+// next stage. Lives on the compute thread (in the simulator: on the one thread there is); every call blocks
+// until done.
 class StageExecutor {
  public:
   StageExecutor(const KernelTable& kernels, ThreadPool& pool, ShardSource& source);
   ~StageExecutor();
 
-  // Closes what was open and opens this plan's stages of `self`. Sequences of earlier epochs are gone either way.
+  // Closes what was open and opens this plan's stages of `self`. Sequences of earlier epochs are gone either
+  // way.
   StagesOpened open(const PlanMessage& plan, DeviceId self);
 
   // Frames of the open plan only, checked by step_intake: shapes and sender are right.

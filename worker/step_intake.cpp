@@ -8,8 +8,8 @@ namespace {
 
 using Commands = std::vector<WorkerCommand>;
 
-void refuse(const StepFrame& frame, const RowGroup& group, StepNumber expected, RefusalReason reason, const std::string& detail,
-            Commands& commands) {
+void refuse(const StepFrame& frame, const RowGroup& group, StepNumber expected, RefusalReason reason,
+            const std::string& detail, Commands& commands) {
   commands.push_back(SendMessage{kHub, Lane::Control,
                                  StepRefused{.epoch = frame.epoch,
                                              .stage = frame.stage,
@@ -21,9 +21,12 @@ void refuse(const StepFrame& frame, const RowGroup& group, StepNumber expected, 
 }
 
 bool begins_with_embedding(const StageAssignment& stage) { return stage.units.begin == 0; }
-bool is_head_alone(const StageAssignment& stage, const ModelConfig& config) { return stage.units.begin == config.head_unit(); }
+bool is_head_alone(const StageAssignment& stage, const ModelConfig& config) {
+  return stage.units.begin == config.head_unit();
+}
 
-std::size_t expected_payload_bytes(const StageAssignment& stage, const ModelConfig& config, const StepFrame& frame) {
+std::size_t expected_payload_bytes(const StageAssignment& stage, const ModelConfig& config,
+                                   const StepFrame& frame) {
   if (begins_with_embedding(stage)) return 0;
   std::size_t rows = 0;
   for (const RowGroup& group : frame.groups) {
@@ -35,17 +38,20 @@ std::size_t expected_payload_bytes(const StageAssignment& stage, const ModelConf
 // Why the frame makes no sense under this plan; empty if it does.
 std::string find_fault(const ActivePlan& active, DeviceId self, DeviceId from, const StepFrame& frame) {
   const std::vector<StageAssignment>& stages = active.plan.stages;
-  if (frame.stage >= stages.size() || stages[frame.stage].device != self) return "that stage does not run here";
+  if (frame.stage >= stages.size() || stages[frame.stage].device != self)
+    return "that stage does not run here";
   const DeviceId sender = frame.stage == 0 ? kHub : stages[frame.stage - 1].device;
   if (from != sender) return "the frame comes from a device that does not run the stage before";
   if (frame.pipeline != active.plan.pipeline) return "the frame is of another pipeline";
   for (const TokenId id : frame.ids) {
-    if (id < 0 || static_cast<std::uint32_t>(id) >= active.config.vocab_size) return "a token id is outside the vocabulary";
+    if (id < 0 || static_cast<std::uint32_t>(id) >= active.config.vocab_size)
+      return "a token id is outside the vocabulary";
   }
   std::size_t bytes = 0;
   for (const Payload& chunk : frame.payload) bytes += chunk.size();
   const std::size_t expected = expected_payload_bytes(stages[frame.stage], active.config, frame);
-  if (bytes != expected) return "payload of " + std::to_string(bytes) + " bytes where the plan says " + std::to_string(expected);
+  if (bytes != expected)
+    return "payload of " + std::to_string(bytes) + " bytes where the plan says " + std::to_string(expected);
   return "";
 }
 
@@ -86,17 +92,22 @@ bool is_running(const WorkerState& state, const StepFrame& frame) {
 
 void answer_from_log(WorkerState& state, const StepFrame& repeated, Commands& commands) {
   if (const SentLog::Entry* sent = state.log.find(repeated.stage, repeated.groups)) {
-    send_on(state, repeated.stage, sent->has_candidates ? StepOutput(sent->candidates) : StepOutput(frame_like(*sent)), commands);
+    send_on(state, repeated.stage,
+            sent->has_candidates ? StepOutput(sent->candidates) : StepOutput(frame_like(*sent)), commands);
   } else if (!is_running(state, repeated)) {  // a running one is answered when it is done
-    refuse(repeated, repeated.groups.front(), StepNumber{0}, RefusalReason::Lost, "the answer is no longer held", commands);
+    refuse(repeated, repeated.groups.front(), StepNumber{0}, RefusalReason::Lost,
+           "the answer is no longer held", commands);
   }
 }
 
 RefusalReason reason_for(ErrorCode code) {
   switch (code) {
-    case ErrorCode::OutOfMemory: return RefusalReason::OutOfMemory;
-    case ErrorCode::Corrupt: return RefusalReason::Corrupt;
-    default: return RefusalReason::Invalid;
+    case ErrorCode::OutOfMemory:
+      return RefusalReason::OutOfMemory;
+    case ErrorCode::Corrupt:
+      return RefusalReason::Corrupt;
+    default:
+      return RefusalReason::Invalid;
   }
 }
 
@@ -132,7 +143,8 @@ void take_step(WorkerState& state, DeviceId from, StepFrame frame, Commands& com
     ++state.totals.rejected_frames;
     return;
   }
-  if (const std::string fault = find_fault(*state.active, state.settings.device, from, frame); !fault.empty()) {
+  if (const std::string fault = find_fault(*state.active, state.settings.device, from, frame);
+      !fault.empty()) {
     ++state.totals.rejected_frames;
     refuse(frame, frame.groups.front(), StepNumber{0}, RefusalReason::Invalid, fault, commands);
     return;
@@ -150,7 +162,8 @@ void take_step(WorkerState& state, DeviceId from, StepFrame frame, Commands& com
       answer_from_log(state, frame, commands);
       return;
     case StepWindow::Verdict::Gap:
-      refuse(frame, *decision.group, decision.expected, RefusalReason::Gap, "a step before it is missing", commands);
+      refuse(frame, *decision.group, decision.expected, RefusalReason::Gap, "a step before it is missing",
+             commands);
       return;
   }
 }
@@ -164,7 +177,8 @@ void finish_step(WorkerState& state, StepDone done, Commands& commands) {
     StepFrame failed;
     failed.epoch = done.epoch;
     failed.stage = done.stage;
-    refuse(failed, groups.front(), StepNumber{0}, reason_for(done.error->code()), done.error->message(), commands);
+    refuse(failed, groups.front(), StepNumber{0}, reason_for(done.error->code()), done.error->message(),
+           commands);
     return;
   }
   count_work(state, groups, done.seconds);

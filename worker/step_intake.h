@@ -6,8 +6,8 @@
 
 namespace shoal {
 
-// The part of worker_state that takes steps: fence by epoch, check sender, stage and shape, judge step numbers, run, send on, keep for
-// repeats. Pure.
+// The part of worker_state that takes steps: fence by epoch, check sender, stage and shape, judge step
+// numbers, run, send on, keep for repeats. Pure.
 
 void take_step(WorkerState& state, DeviceId from, StepFrame frame, std::vector<WorkerCommand>& commands);
 void finish_step(WorkerState& state, StepDone done, std::vector<WorkerCommand>& commands);

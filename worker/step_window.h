@@ -10,14 +10,15 @@
 
 namespace shoal {
 
-// Which steps one stage has taken. The hub numbers each sequence's steps and never reuses a number; a frame is taken whole or not at all.
-// Closed sequences are remembered for a while: a repeat that comes after the close must neither open them again nor count as a gap.
+// Which steps one stage has taken. The hub numbers each sequence's steps and never reuses a number; a frame
+// is taken whole or not at all. Closed sequences are remembered for a while: a repeat that comes after the
+// close must neither open them again nor count as a gap.
 class StepWindow {
  public:
   enum class Verdict {
-    Take,      // every group continues its sequence, starts one at position 0, or closes one nobody knows
-    Repeat,    // every group was taken before: answer from the log
-    Gap,       // some step before it is missing
+    Take,    // every group continues its sequence, starts one at position 0, or closes one nobody knows
+    Repeat,  // every group was taken before: answer from the log
+    Gap,     // some step before it is missing
   };
   struct Decision {
     Verdict verdict = Verdict::Take;

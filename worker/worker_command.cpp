@@ -52,7 +52,8 @@ int misuse(const std::string& what) {
 }
 
 std::string default_state_directory() {
-  if (const char* state = std::getenv("XDG_STATE_HOME"); state && *state) return std::string(state) + "/shoal/worker";
+  if (const char* state = std::getenv("XDG_STATE_HOME"); state && *state)
+    return std::string(state) + "/shoal/worker";
   const char* home = std::getenv("HOME");
   return std::string(home && *home ? home : ".") + "/.local/state/shoal/worker";
 }
@@ -72,7 +73,8 @@ std::optional<std::uint64_t> parse_size(const std::string& text) {
 }
 
 std::optional<LogLevel> parse_log_level(const std::string& text) {
-  for (const LogLevel level : {LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error, LogLevel::Off}) {
+  for (const LogLevel level :
+       {LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error, LogLevel::Off}) {
     if (text == name_of(level)) return level;
   }
   return std::nullopt;
@@ -81,11 +83,24 @@ std::optional<LogLevel> parse_log_level(const std::string& text) {
 Result<std::string> first_line_of(const std::string& path) {
   std::ifstream file(path);
   std::string line;
-  if (!std::getline(file, line)) return fail(ErrorCode::NotFound, "the token file " + path + " cannot be read");
+  if (!std::getline(file, line))
+    return fail(ErrorCode::NotFound, "the token file " + path + " cannot be read");
   return line;
 }
 
-enum Option { kHub = 1, kToken, kTokenFile, kName, kState, kListen, kMemory, kThreads, kKernels, kLog, kShowHelp };
+enum Option {
+  kHub = 1,
+  kToken,
+  kTokenFile,
+  kName,
+  kState,
+  kListen,
+  kMemory,
+  kThreads,
+  kKernels,
+  kLog,
+  kShowHelp
+};
 
 constexpr option kOptions[] = {{"hub", required_argument, nullptr, kHub},
                                {"token", required_argument, nullptr, kToken},
@@ -111,13 +126,27 @@ struct Arguments {
 std::string take_option(int option, const std::string& value, Arguments& arguments) {
   WorkerOptions& options = arguments.options;
   switch (option) {
-    case kHub: options.hub = value; return "";
-    case kToken: arguments.token = value; return "";
-    case kTokenFile: arguments.token_file = value; return "";
-    case kName: options.name = value; return "";
-    case kState: options.state_directory = value; return "";
-    case kListen: options.listen_host = value; return "";
-    case kKernels: options.kernels = value; return "";
+    case kHub:
+      options.hub = value;
+      return "";
+    case kToken:
+      arguments.token = value;
+      return "";
+    case kTokenFile:
+      arguments.token_file = value;
+      return "";
+    case kName:
+      options.name = value;
+      return "";
+    case kState:
+      options.state_directory = value;
+      return "";
+    case kListen:
+      options.listen_host = value;
+      return "";
+    case kKernels:
+      options.kernels = value;
+      return "";
     case kMemory: {
       const std::optional<std::uint64_t> size = parse_size(value);
       if (!size) return "--memory \"" + value + "\" is no size (for example 512M or 2G)";
@@ -125,8 +154,10 @@ std::string take_option(int option, const std::string& value, Arguments& argumen
       return "";
     }
     case kThreads: {
-      const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), options.num_threads);
-      const bool ok = error == std::errc() && end == value.data() + value.size() && options.num_threads >= 1 && options.num_threads <= 1024;
+      const auto [end, error] =
+          std::from_chars(value.data(), value.data() + value.size(), options.num_threads);
+      const bool ok = error == std::errc() && end == value.data() + value.size() &&
+                      options.num_threads >= 1 && options.num_threads <= 1024;
       return ok ? "" : "--threads \"" + value + "\" is no number between 1 and 1024";
     }
     case kLog: {
@@ -135,7 +166,8 @@ std::string take_option(int option, const std::string& value, Arguments& argumen
       set_log_level(*level);
       return "";
     }
-    default: return "unknown option";
+    default:
+      return "unknown option";
   }
 }
 
@@ -147,22 +179,27 @@ Result<JoinToken> token_of(const Arguments& arguments) {
     text = *std::move(line);
   }
   if (const char* environment = std::getenv("SHOAL_TOKEN"); text.empty() && environment) text = environment;
-  if (text.empty()) return fail(ErrorCode::InvalidArgument, "a join token is needed: --token, --token-file or SHOAL_TOKEN (the coordinator prints it)");
+  if (text.empty())
+    return fail(ErrorCode::InvalidArgument,
+                "a join token is needed: --token, --token-file or SHOAL_TOKEN (the coordinator prints it)");
   return parse_join_token(text);
 }
 
 // What can be told before anything is opened.
 std::string find_fault(const WorkerOptions& options) {
   if (options.hub.empty()) return "--hub HOST:PORT is needed";
-  if (const Result<HostPort> hub = parse_host_port(options.hub); !hub) return "--hub: " + hub.error().message();
+  if (const Result<HostPort> hub = parse_host_port(options.hub); !hub)
+    return "--hub: " + hub.error().message();
   if (options.name.size() > kMaxNameBytes || options.name != printable(options.name, kMaxNameBytes)) {
     return "--name is longer than " + std::to_string(kMaxNameBytes) + " bytes or not printable";
   }
-  if (const Result<const KernelTable*> kernels = choose_kernels(options.kernels); !kernels) return "--kernels: " + kernels.error().message();
+  if (const Result<const KernelTable*> kernels = choose_kernels(options.kernels); !kernels)
+    return "--kernels: " + kernels.error().message();
   return "";
 }
 
-// A device has little memory, and the plan counts every byte: two heaps for all threads, and large blocks go back to the system when freed.
+// A device has little memory, and the plan counts every byte: two heaps for all threads, and large blocks go
+// back to the system when freed.
 void keep_memory_small() {
   constexpr int kLargeBlock = 1 << 20;
   ::mallopt(M_ARENA_MAX, 2);
@@ -183,7 +220,8 @@ int worker_command(int argc, char** argv) {
       return 0;
     }
     if (option == '?') return misuse(std::string("unknown option or missing value: ") + argv[::optind - 1]);
-    if (const std::string fault = take_option(option, ::optarg, arguments); !fault.empty()) return misuse(fault);
+    if (const std::string fault = take_option(option, ::optarg, arguments); !fault.empty())
+      return misuse(fault);
   }
   if (::optind < argc) return misuse(std::string("unexpected argument: ") + argv[::optind]);
   Result<JoinToken> token = token_of(arguments);

@@ -16,7 +16,8 @@
 namespace shoal {
 namespace {
 
-Hello hello_of(const WorkerOptions& options, const std::string& name, const KernelTable& kernels, const Joined& joined) {
+Hello hello_of(const WorkerOptions& options, const std::string& name, const KernelTable& kernels,
+               const Joined& joined) {
   std::random_device random;
   Hello hello;
   hello.arithmetic_version = kArithmeticVersion;
@@ -83,7 +84,8 @@ class WorkerReactor {
   void carry_out(WorkerCommand command) {
     std::visit(
         [&]<typename C>(C& c) {
-          if constexpr (std::is_same_v<C, OpenStages> || std::is_same_v<C, RunStep> || std::is_same_v<C, MeasureProfile>) {
+          if constexpr (std::is_same_v<C, OpenStages> || std::is_same_v<C, RunStep> ||
+                        std::is_same_v<C, MeasureProfile>) {
             push(compute_, ComputeThread::Work(std::move(c)));
           } else if constexpr (std::is_same_v<C, CheckStore> || std::is_same_v<C, WriteShard>) {
             push(store_, StoreThread::Work(std::move(c)));
@@ -132,8 +134,12 @@ Status run_worker(WorkerOptions options, const std::atomic<bool>& stop) {
     return fail(joined.error());
   }
   Hello hello = hello_of(options, name, **kernels, *joined);
-  log_info("worker_joined", {{"name", name}, {"device", joined->reply.device}, {"inbox", hello.inbox}, {"kernels", hello.kernels},
-                             {"threads", hello.num_threads}, {"memory_bytes", hello.memory_bytes}});
+  log_info("worker_joined", {{"name", name},
+                             {"device", joined->reply.device},
+                             {"inbox", hello.inbox},
+                             {"kernels", hello.kernels},
+                             {"threads", hello.num_threads},
+                             {"memory_bytes", hello.memory_bytes}});
   WorkerReactor reactor(*std::move(joined), std::move(hello), **kernels, **store);
   return reactor.run(stop);
 }

@@ -12,19 +12,20 @@
 namespace shoal {
 
 struct WorkerOptions {
-  std::string hub;                    // "host:port" of the hub's join endpoint
+  std::string hub;  // "host:port" of the hub's join endpoint
   JoinToken token;
-  std::string name;                   // "" for the host's name
-  std::string state_directory;        // key and shard store
-  std::string listen_host;            // "" for this machine's address towards the hub
-  std::uint64_t memory_bytes = 0;     // 0: measured
-  std::size_t num_threads = 0;        // 0: every core it may use
-  std::string kernels;                // "" for the fastest
+  std::string name;                // "" for the host's name
+  std::string state_directory;     // key and shard store
+  std::string listen_host;         // "" for this machine's address towards the hub
+  std::uint64_t memory_bytes = 0;  // 0: measured
+  std::size_t num_threads = 0;     // 0: every core it may use
+  std::string kernels;             // "" for the fastest
   Duration join_patience = std::chrono::seconds(60);
 };
 
-// A worker: a reactor thread that owns sockets and state, a compute thread that owns stages and pool, a store thread that owns the disk. Blocks
-// until `stop` is set, the hub says goodbye (both OK), or the hub refuses it or cannot be found (an error that says what to do).
+// A worker: a reactor thread that owns sockets and state, a compute thread that owns stages and pool, a store
+// thread that owns the disk. Blocks until `stop` is set, the hub says goodbye (both OK), or the hub refuses
+// it or cannot be found (an error that says what to do).
 Status run_worker(WorkerOptions options, const std::atomic<bool>& stop);
 
 }  // namespace shoal

@@ -11,8 +11,10 @@
 namespace shoal {
 namespace {
 
-constexpr Duration kForgetPeersAfter = std::chrono::minutes(1);  // that no plan names; a measurement of links may still be under way
-constexpr Duration kLinkSettleTime = std::chrono::milliseconds(300);  // for new connections' handshakes, before they are measured
+constexpr Duration kForgetPeersAfter =
+    std::chrono::minutes(1);  // that no plan names; a measurement of links may still be under way
+constexpr Duration kLinkSettleTime =
+    std::chrono::milliseconds(300);  // for new connections' handshakes, before they are measured
 
 using Commands = std::vector<WorkerCommand>;
 
@@ -43,7 +45,9 @@ void connect_peers(WorkerState& state, const std::vector<PeerAddress>& peers, Ti
     if (peer.device == state.settings.device || peer.device == kHub) continue;
     Peer& known = state.peers[peer.device];
     known.named_at = now;
-    commands.push_back(AdmitPeer{peer.device, peer.public_key});  // each time: a neighbour cut off for a bad frame is given another chance
+    commands.push_back(AdmitPeer{
+        peer.device,
+        peer.public_key});  // each time: a neighbour cut off for a bad frame is given another chance
     if (known.address == peer) continue;
     known.address = peer;
     commands.push_back(ConnectPeer{peer.device, Lane::Data, peer.inbox, peer.public_key});
@@ -55,7 +59,8 @@ void forget_peers(WorkerState& state, Time now, Commands& commands) {
   const std::vector<PeerAddress>& neighbours = state.active->plan.peers;
   std::erase_if(state.peers, [&](const auto& known) {
     const auto& [device, peer] = known;
-    const bool is_neighbour = std::ranges::any_of(neighbours, [&](const PeerAddress& p) { return p.device == device; });
+    const bool is_neighbour =
+        std::ranges::any_of(neighbours, [&](const PeerAddress& p) { return p.device == device; });
     if (is_neighbour || now - peer.named_at < kForgetPeersAfter) return false;
     commands.push_back(DisconnectPeer{device, Lane::Data});
     commands.push_back(RevokePeer{device});
@@ -70,7 +75,8 @@ void activate(WorkerState& state, Time now, Commands& commands) {
                            .bytes_total = pending.bytes_total,
                            .bytes_present = pending.bytes_present,
                            .bytes_received = pending.bytes_received};
-  state.active = ActivePlan{.plan = std::move(pending.plan), .config = std::move(pending.config), .loaded = loaded};
+  state.active =
+      ActivePlan{.plan = std::move(pending.plan), .config = std::move(pending.config), .loaded = loaded};
   state.pending.reset();
   state.windows.clear();
   state.log.clear();
@@ -81,7 +87,8 @@ void activate(WorkerState& state, Time now, Commands& commands) {
   send_beat(state, now, commands);
 }
 
-// ---- From the hub ---------------------------------------------------------------------------------------------------------------
+// ---- From the hub
+// ---------------------------------------------------------------------------------------------------------------
 
 void on(WorkerState& state, const Welcome&, Time now, Commands& commands) {
   state.welcomed = true;
@@ -92,16 +99,22 @@ void on(WorkerState&, const Refused& refused, Time, Commands& commands) {
   commands.push_back(Exit{1, "the hub refused this worker: " + refused.reason});
 }
 
-void on(WorkerState&, const Goodbye& goodbye, Time, Commands& commands) { commands.push_back(Exit{0, goodbye.reason}); }
+void on(WorkerState&, const Goodbye& goodbye, Time, Commands& commands) {
+  commands.push_back(Exit{0, goodbye.reason});
+}
 
 void on(WorkerState& state, PlanMessage plan, Time now, Commands& commands) {
-  if (state.pending && plan.epoch == state.pending->plan.epoch) return report_progress(*state.pending, now, commands);  // told again
+  if (state.pending && plan.epoch == state.pending->plan.epoch)
+    return report_progress(*state.pending, now, commands);  // told again
   const Epoch newest = state.pending ? state.pending->plan.epoch : active_epoch(state);
   if (raw(plan.epoch) <= raw(newest)) return;
   Result<ModelConfig> config = parse_model_config(plan.config);
   Status sense = config ? check_plan(plan, *config) : Status(fail(config.error()));
   if (!sense) {
-    to_hub(StageStatus{.epoch = plan.epoch, .state = StageState::Failed, .reason = reason_text(sense.error().message())}, commands);
+    to_hub(
+        StageStatus{
+            .epoch = plan.epoch, .state = StageState::Failed, .reason = reason_text(sense.error().message())},
+        commands);
     return;
   }
   connect_peers(state, plan.peers, now, commands);
@@ -109,7 +122,8 @@ void on(WorkerState& state, PlanMessage plan, Time now, Commands& commands) {
 }
 
 void on(WorkerState& state, const Activate& order, Time now, Commands& commands) {
-  if (state.pending && state.pending->ready() && state.pending->plan.epoch == order.epoch) activate(state, now, commands);
+  if (state.pending && state.pending->ready() && state.pending->plan.epoch == order.epoch)
+    activate(state, now, commands);
 }
 
 void on(WorkerState&, ProfileRequest request, Time, Commands& commands) {
@@ -126,7 +140,8 @@ void on(WorkerState& state, const ProbeLinks& probe, Time now, Commands& command
   state.probe_not_before = now + kLinkSettleTime;
 }
 
-// ---- From anybody ---------------------------------------------------------------------------------------------------------------
+// ---- From anybody
+// ---------------------------------------------------------------------------------------------------------------
 
 void on_ping(DeviceId from, Ping ping, Commands& commands) {
   Pong pong{.nonce = ping.nonce, .payload = {}};
@@ -143,8 +158,10 @@ void continue_probe(WorkerState& state, Time now, Commands& commands) {
 }
 
 void on_step_frame(WorkerState& state, DeviceId from, StepFrame frame, Time now, Commands& commands) {
-  // The hub sends steps of a plan once every worker is ready for it; its Activate may be slower than a neighbour's first frame.
-  if (state.pending && state.pending->ready() && frame.epoch == state.pending->plan.epoch) activate(state, now, commands);
+  // The hub sends steps of a plan once every worker is ready for it; its Activate may be slower than a
+  // neighbour's first frame.
+  if (state.pending && state.pending->ready() && frame.epoch == state.pending->plan.epoch)
+    activate(state, now, commands);
   take_step(state, from, std::move(frame), commands);
 }
 
@@ -154,16 +171,19 @@ void on_received(WorkerState& state, Received received, Time now, Commands& comm
   std::visit(
       [&]<typename M>(M& message) {
         if constexpr (std::is_same_v<M, StepFrame>) {
-          received.lane == Lane::Data ? on_step_frame(state, from, std::move(message), now, commands) : reject();
+          received.lane == Lane::Data ? on_step_frame(state, from, std::move(message), now, commands)
+                                      : reject();
         } else if constexpr (std::is_same_v<M, Ping>) {
           received.lane == Lane::Data ? on_ping(from, std::move(message), commands) : reject();
         } else if constexpr (std::is_same_v<M, Pong>) {
           state.probe.on_pong(from, message, now);
           continue_probe(state, now, commands);
         } else if constexpr (std::is_same_v<M, ShardData>) {
-          from == kHub && received.lane == Lane::Bulk ? take_shard(state, std::move(message), now, commands) : reject();
+          from == kHub&& received.lane == Lane::Bulk ? take_shard(state, std::move(message), now, commands)
+                                                     : reject();
         } else if constexpr (requires { on(state, std::move(message), now, commands); }) {
-          from == kHub && received.lane == Lane::Control ? on(state, std::move(message), now, commands) : reject();
+          from == kHub&& received.lane == Lane::Control ? on(state, std::move(message), now, commands)
+                                                        : reject();
         } else {
           reject();
         }
@@ -201,11 +221,13 @@ void on_network(WorkerState& state, NetworkEvent event, Time now, Commands& comm
   } else if (const auto* malformed = std::get_if<Malformed>(&event)) {
     ++state.totals.rejected_frames;
     // Nothing more of it is read here: for the plan it is as far away as behind a cut cable.
-    if (malformed->from != kHub) to_hub(PeerUnreachable{.epoch = active_epoch(state), .device = malformed->from}, commands);
+    if (malformed->from != kHub)
+      to_hub(PeerUnreachable{.epoch = active_epoch(state), .device = malformed->from}, commands);
   }
 }
 
-// ---- From its own threads -------------------------------------------------------------------------------------------------------
+// ---- From its own threads
+// -------------------------------------------------------------------------------------------------------
 
 void on_stages_opened(WorkerState& state, StagesOpened opened, Commands& commands) {
   if (!state.active || state.active->plan.epoch != opened.epoch) return;

@@ -13,19 +13,20 @@
 #include "base/result.h"
 #include "model/model_config.h"
 #include "transport/limits.h"
+#include "transport/link_probe.h"
 #include "transport/messages.h"
 #include "transport/network.h"
 #include "transport/network_commands.h"
-#include "transport/link_probe.h"
 #include "worker/sent_log.h"
 #include "worker/step_window.h"
 
 namespace shoal {
 
-// The worker's decisions, pure: no socket, clock, thread or file. The reactor feeds events and performs commands
-// (worker/worker_process.cpp over ZeroMQ, simulation/sim_worker.cpp over the simulated network).
+// The worker's decisions, pure: no socket, clock, thread or file. The reactor feeds events and performs
+// commands (worker/worker_process.cpp over ZeroMQ, simulation/sim_worker.cpp over the simulated network).
 
-// ---- What happens to it ---------------------------------------------------------------------------------------------------------
+// ---- What happens to it
+// ---------------------------------------------------------------------------------------------------------
 
 struct Tick {};
 
@@ -68,13 +69,14 @@ using StepOutput = std::variant<StepFrame, CandidatesFrame>;
 struct StepDone {
   Epoch epoch{};
   std::uint32_t stage = 0;
-  StepOutput output;                                 // where `error` is set: the frame that was to be run
-  SharedBuffer rows;                                 // the output's payload, for repeats
+  StepOutput output;  // where `error` is set: the frame that was to be run
+  SharedBuffer rows;  // the output's payload, for repeats
   double seconds = 0;
   std::optional<Error> error;
 };
 inline const std::vector<RowGroup>& groups_of(const StepDone& done) {
-  return std::visit([](const auto& output) -> const std::vector<RowGroup>& { return output.groups; }, done.output);
+  return std::visit([](const auto& output) -> const std::vector<RowGroup>& { return output.groups; },
+                    done.output);
 }
 struct ProfileDone {
   ProfileReport report;
@@ -87,9 +89,11 @@ struct SelfMeasured {
   std::vector<std::uint32_t> free_kv_blocks;
 };
 
-using WorkerEvent = std::variant<NetworkEvent, Tick, StoreChecked, ShardWritten, StoreFailed, StagesOpened, StepDone, ProfileDone, SelfMeasured>;
+using WorkerEvent = std::variant<NetworkEvent, Tick, StoreChecked, ShardWritten, StoreFailed, StagesOpened,
+                                 StepDone, ProfileDone, SelfMeasured>;
 
-// ---- What it wants done ---------------------------------------------------------------------------------------------------------
+// ---- What it wants done
+// ---------------------------------------------------------------------------------------------------------
 
 // Which of these tensors are on disk? Answered by StoreChecked. Also ends writing for an earlier plan.
 struct CheckStore {
@@ -102,7 +106,7 @@ struct WriteShard {
 };
 // Close the stages of the earlier plan, open this one's. Steps of its epoch queue behind it.
 struct OpenStages {
-  PlanMessage plan;      // peers and endpoints aside, all that the stages need
+  PlanMessage plan;  // peers and endpoints aside, all that the stages need
   DeviceId self{};
 };
 struct RunStep {
@@ -116,33 +120,36 @@ struct Exit {
   std::string reason;
 };
 
-using WorkerCommand = std::variant<SendMessage, AdmitPeer, RevokePeer, ConnectPeer, DisconnectPeer, CheckStore, WriteShard, OpenStages, RunStep, MeasureProfile, Exit>;
+using WorkerCommand = std::variant<SendMessage, AdmitPeer, RevokePeer, ConnectPeer, DisconnectPeer,
+                                   CheckStore, WriteShard, OpenStages, RunStep, MeasureProfile, Exit>;
 
-// ---- State ----------------------------------------------------------------------------------------------------------------------
+// ---- State
+// ----------------------------------------------------------------------------------------------------------------------
 
 struct WorkerSettings {
-  Hello hello;                 // what it says of itself; epoch is filled in
-  DeviceId device{};           // from the join reply
+  Hello hello;        // what it says of itself; epoch is filled in
+  DeviceId device{};  // from the join reply
 };
 
-// A plan on its way to being runnable: the tensors it lacks are asked for in order, a few requests ahead of what is written. Only what was
-// asked for is written: an answer that comes twice (after a fetch began anew) is dropped.
+// A plan on its way to being runnable: the tensors it lacks are asked for in order, a few requests ahead of
+// what is written. Only what was asked for is written: an answer that comes twice (after a fetch began anew)
+// is dropped.
 struct PlanProgress {
   PlanMessage plan;
   ModelConfig config;
   StageState stage_state = StageState::Loading;
-  std::string failure;                   // why, when Failed; the hub alone goes on from there, with another plan
+  std::string failure;  // why, when Failed; the hub alone goes on from there, with another plan
   std::uint64_t bytes_total = 0;
   std::uint64_t bytes_present = 0;
   std::uint64_t bytes_received = 0;
-  bool checking = false;                 // the store is asked what it holds; what it said before no longer counts
+  bool checking = false;  // the store is asked what it holds; what it said before no longer counts
   std::vector<MissingTensor> missing;
-  std::size_t num_complete = 0;          // of missing
-  std::size_t asking = 0;                // index into missing
-  std::uint32_t next_panel = 0;          // of missing[asking]
-  std::vector<ShardRequest> asked;       // not yet answered, in order
-  std::uint32_t writing = 0;             // answered, not yet on disk
-  std::uint32_t num_restarts = 0;        // because what was fetched was worthless
+  std::size_t num_complete = 0;     // of missing
+  std::size_t asking = 0;           // index into missing
+  std::uint32_t next_panel = 0;     // of missing[asking]
+  std::vector<ShardRequest> asked;  // not yet answered, in order
+  std::uint32_t writing = 0;        // answered, not yet on disk
+  std::uint32_t num_restarts = 0;   // because what was fetched was worthless
   Time reported_at{};
   Time progressed_at{};
 
@@ -153,7 +160,7 @@ struct PlanProgress {
 struct ActivePlan {
   PlanMessage plan;
   ModelConfig config;
-  StageStatus loaded;                    // what making it ready took
+  StageStatus loaded;  // what making it ready took
 };
 
 // A step that was handed to the compute thread.
@@ -167,12 +174,12 @@ struct RunningStep {
 // A device that may send to this one, and that it may send to.
 struct Peer {
   PeerAddress address;
-  Time named_at{};                       // last named by a plan or a request to probe
+  Time named_at{};  // last named by a plan or a request to probe
 };
 
 struct WorkerState {
   WorkerSettings settings;
-  bool connected = false;                // control lane is up
+  bool connected = false;  // control lane is up
   bool welcomed = false;
   std::optional<PlanProgress> pending;
   std::optional<ActivePlan> active;
@@ -181,13 +188,15 @@ struct WorkerState {
   LinkProbe probe;
   Time probe_not_before{};
   std::map<DeviceId, Peer> peers;
-  std::vector<RunningStep> running;      // of the active plan
-  Beat totals;                           // counters of the next beat
+  std::vector<RunningStep> running;  // of the active plan
+  Beat totals;                       // counters of the next beat
   Time beat_at{};
 };
 
 // A reason as a message may carry it: short enough, and printable.
-inline std::string reason_text(const std::string& text) { return printable(text, kMaxReasonBytes - 3); }  // room for the ellipsis
+inline std::string reason_text(const std::string& text) {
+  return printable(text, kMaxReasonBytes - 3);
+}  // room for the ellipsis
 
 WorkerState make_worker_state(WorkerSettings settings, Time now);
 

@@ -86,7 +86,8 @@ TEST_CASE("stopping asks every process to end, and returns once they have") {
   const Time begin = SteadyClock().now();
   fixture.supervisor.stop();
   CHECK(SteadyClock().now() - begin < seconds(4));
-  const std::string log = content_of(fixture.scratch.file("tidy.log"));  // between them the shell may remark on its own child's end
+  const std::string log = content_of(
+      fixture.scratch.file("tidy.log"));  // between them the shell may remark on its own child's end
   CHECK(log.starts_with("up\n"));
   CHECK(log.ends_with("tidied\n"));
   CHECK_FALSE(fixture.supervisor.is_running("tidy"));

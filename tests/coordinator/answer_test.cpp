@@ -36,7 +36,10 @@ TEST_CASE("an answer without stop strings is shown as it comes") {
 }
 
 TEST_CASE("a stop string ends the text before itself, however its bytes are cut into tokens") {
-  for (const std::vector<std::string>& pieces : {std::vector<std::string>{"one STOP two"}, {"one S", "TOP", " two"}, {"one ", "STOP", " two"}, bytes_of("one STOP two")}) {
+  for (const std::vector<std::string>& pieces : {std::vector<std::string>{"one STOP two"},
+                                                 {"one S", "TOP", " two"},
+                                                 {"one ", "STOP", " two"},
+                                                 bytes_of("one STOP two")}) {
     const Said said = say({"STOP"}, pieces);
     CHECK(said.shown == "one ");
     CHECK(said.stopped);

@@ -21,7 +21,8 @@ TEST_CASE("a request goes in with a drawn seed, and its events come out until it
   int woken = 0;
   ClusterDoor door(100, [&] { ++woken; });
   std::vector<InferenceEvent> heard;
-  const Result<RequestId> id = door.submit(a_request(), [&](InferenceEvent event) { heard.push_back(std::move(event)); });
+  const Result<RequestId> id =
+      door.submit(a_request(), [&](InferenceEvent event) { heard.push_back(std::move(event)); });
   REQUIRE(id.has_value());
   CHECK(woken == 1);
   std::vector<ClusterEvent> events;

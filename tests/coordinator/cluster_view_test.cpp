@@ -14,7 +14,9 @@ const TinyModel& tiny() {
   return model;
 }
 
-nlohmann::json view(const ScriptedHub& hub) { return nlohmann::json::parse(cluster_json(*hub.state, hub.now)); }
+nlohmann::json view(const ScriptedHub& hub) {
+  return nlohmann::json::parse(cluster_json(*hub.state, hub.now));
+}
 
 }  // namespace
 

@@ -23,7 +23,8 @@ ServedModel served(const TinyModel& model) {
 }
 
 const TokenText& no_text() {
-  static const TokenText text{.piece = [](TokenId) { return std::string_view("w "); }, .is_end_of_text = [](TokenId) { return false; }};
+  static const TokenText text{.piece = [](TokenId) { return std::string_view("w "); },
+                              .is_end_of_text = [](TokenId) { return false; }};
   return text;
 }
 
@@ -45,7 +46,9 @@ void ScriptedHub::feed(ClusterEvent event) {
   }
 }
 
-void ScriptedHub::from(DeviceId device, Message message, Lane lane) { feed(NetworkEvent(Received{device, lane, std::move(message)})); }
+void ScriptedHub::from(DeviceId device, Message message, Lane lane) {
+  feed(NetworkEvent(Received{device, lane, std::move(message)}));
+}
 
 void ScriptedHub::run_for(Duration duration, Duration beat_every) {
   for (const Time end = now + duration; now < end; now += kTick) {
@@ -60,7 +63,8 @@ void ScriptedHub::run_for(Duration duration, Duration beat_every) {
 
 DeviceId ScriptedHub::join(const std::string& name, std::uint64_t memory_bytes) {
   const auto number = static_cast<std::uint32_t>(hellos_.size() + 1);
-  feed(NetworkEvent(JoinReceived{++last_ticket_, JoinRequest{.public_key = scripted_key(number), .name = name}}));
+  feed(NetworkEvent(
+      JoinReceived{++last_ticket_, JoinRequest{.public_key = scripted_key(number), .name = name}}));
   const AnswerJoin* reply = told<AnswerJoin>().back();
   REQUIRE_MESSAGE(reply->reply.admitted, reply->reply.reason);
   Hello hello;
@@ -105,7 +109,8 @@ std::optional<ClusterEvent> ScriptedHub::answer_to(const ClusterCommand& command
     for (const PeerAddress& peer : probe->peers) report.links.push_back({peer.device, 1e-3, 1e8});
     return say(std::move(report));
   }
-  if (const auto* ping = std::get_if<Ping>(&send->message)) return say(Pong{.nonce = ping->nonce, .payload = {}}, Lane::Data);
+  if (const auto* ping = std::get_if<Ping>(&send->message))
+    return say(Pong{.nonce = ping->nonce, .payload = {}}, Lane::Data);
   const auto* plan = std::get_if<PlanMessage>(&send->message);
   if (plan && answers_plans_) return say(StageStatus{.epoch = plan->epoch, .state = StageState::Ready});
   return std::nullopt;

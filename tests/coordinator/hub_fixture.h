@@ -37,7 +37,8 @@ class ScriptedHub {
     std::vector<const M*> found;
     for (const ClusterCommand& command : commands) {
       const auto* send = std::get_if<SendMessage>(&command);
-      if (send && send->to == device && std::holds_alternative<M>(send->message)) found.push_back(&std::get<M>(send->message));
+      if (send && send->to == device && std::holds_alternative<M>(send->message))
+        found.push_back(&std::get<M>(send->message));
     }
     return found;
   }

@@ -11,7 +11,9 @@ namespace {
 
 class Folder {
  public:
-  Folder() : path_(std::filesystem::temp_directory_path() / ("shoal-hub-store-" + std::to_string(::getpid()) + "-" + std::to_string(++count_))) {
+  Folder()
+      : path_(std::filesystem::temp_directory_path() /
+              ("shoal-hub-store-" + std::to_string(::getpid()) + "-" + std::to_string(++count_))) {
     std::filesystem::create_directories(path_);
   }
   ~Folder() { std::filesystem::remove_all(path_); }
@@ -96,7 +98,8 @@ TEST_CASE("a key that belongs to another device is not remembered twice") {
   CHECK(store.next_term());  // and it still works
 }
 
-TEST_CASE("a file that is no database, a foreign one and one of another version are refused with what to do") {
+TEST_CASE(
+    "a file that is no database, a foreign one and one of another version are refused with what to do") {
   const Folder folder;
   SUBCASE("no database") { std::ofstream(folder.file()) << std::string(5000, '?'); }
   SUBCASE("a foreign database") {

@@ -43,14 +43,18 @@ TEST_CASE("a worker that joins is admitted, remembered and told the hub's ports"
 TEST_CASE("a worker of another protocol, a name in use and a revoked key are turned away with the reason") {
   ScriptedHub hub(tiny());
   const DeviceId device = hub.join("cam-1");
-  CHECK(join_reason(hub, {.protocol_version = kProtocolVersion + 1, .public_key = scripted_key(8), .name = "x"}).find("upgrade") != std::string::npos);
-  CHECK(join_reason(hub, {.public_key = scripted_key(8), .name = "cam-1"}).find("--name") != std::string::npos);
+  CHECK(
+      join_reason(hub, {.protocol_version = kProtocolVersion + 1, .public_key = scripted_key(8), .name = "x"})
+          .find("upgrade") != std::string::npos);
+  CHECK(join_reason(hub, {.public_key = scripted_key(8), .name = "cam-1"}).find("--name") !=
+        std::string::npos);
   CHECK(hub.state->members.size() == 1);
   hub.feed(NetworkEvent(Malformed{device, Lane::Control, "nonsense"}));
   CHECK_FALSE(member(hub, device).online);
   CHECK(hub.told<RevokePeer>().size() == 1);
   CHECK(hub.told<RememberDevice>().back()->revoked);
-  CHECK(join_reason(hub, {.public_key = scripted_key(1), .name = "cam-1"}).find("revoked") != std::string::npos);
+  CHECK(join_reason(hub, {.public_key = scripted_key(1), .name = "cam-1"}).find("revoked") !=
+        std::string::npos);
   CHECK(join_reason(hub, {.public_key = scripted_key(8), .name = "cam-1"}) == "");  // the name is free again
 }
 
@@ -121,7 +125,9 @@ TEST_CASE("the same process that reconnects is welcomed and keeps its part") {
   CHECK(hub.state->phase == Phase::Ready);
 }
 
-TEST_CASE("a dead process is lost at once, a silent one within three seconds, and a beat brings the silent one back") {
+TEST_CASE(
+    "a dead process is lost at once, a silent one within three seconds, and a beat brings the silent one "
+    "back") {
   ScriptedHub hub(tiny());
   const DeviceId dead = hub.join("cam-1");
   const DeviceId silent = hub.join("cam-2");

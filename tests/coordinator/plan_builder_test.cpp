@@ -21,8 +21,8 @@ const TinyModel& gemma() {
   return model;
 }
 
-std::unique_ptr<ScriptedHub> hub_with(const TinyModel& model, std::size_t num_devices, ClusterSettings settings = {},
-                                      std::uint64_t memory_bytes = 1 << 30) {
+std::unique_ptr<ScriptedHub> hub_with(const TinyModel& model, std::size_t num_devices,
+                                      ClusterSettings settings = {}, std::uint64_t memory_bytes = 1 << 30) {
   auto hub = std::make_unique<ScriptedHub>(model, settings);
   for (std::size_t i = 0; i < num_devices; ++i) hub->join("cam-" + std::to_string(i), memory_bytes);
   hub->run_for(std::chrono::seconds(2));
@@ -46,7 +46,8 @@ TEST_CASE("one unit of each shape stands for all: embedding, each kind of layer,
   CHECK(units.size() >= 3);
   for (std::uint32_t layer = 0; layer < windows.config.num_layers; ++layer) {
     const bool stood_for = std::ranges::any_of(units, [&](std::uint32_t unit) {
-      return unit > 0 && unit <= windows.config.num_layers && windows.config.layers[unit - 1].window == windows.config.layers[layer].window;
+      return unit > 0 && unit <= windows.config.num_layers &&
+             windows.config.layers[unit - 1].window == windows.config.layers[layer].window;
     });
     CHECK(stood_for);
   }
@@ -56,7 +57,8 @@ TEST_CASE("a profile request carries the representative units' tensors and passe
   const ServedModel model = served(tiny());
   const ProfileRequest request = profile_request(model);
   CHECK(request.model == model.hash);
-  for (const TensorRef& tensor : request.tensors) CHECK((tensor.unit == 0 || tensor.unit == 1 || tensor.unit == 7));
+  for (const TensorRef& tensor : request.tensors)
+    CHECK((tensor.unit == 0 || tensor.unit == 1 || tensor.unit == 7));
   CHECK(request.tensors.size() > 8);
   check_travels(request);
 }
@@ -68,7 +70,8 @@ TEST_CASE("a kv budget holds one whole context of every kind, and never more tha
     const KvBudget budget = kv_budget_for(*hub.state, positions);
     REQUIRE(budget.blocks.size() == kinds.size());
     for (std::size_t kind = 0; kind < kinds.size(); ++kind) {
-      const std::uint32_t one = most_kv_blocks_until(kinds[kind], 128, hub.state->settings.scheduler.prefill_chunk);
+      const std::uint32_t one =
+          most_kv_blocks_until(kinds[kind], 128, hub.state->settings.scheduler.prefill_chunk);
       CHECK(budget.blocks[kind] >= one);
       CHECK(budget.blocks[kind] <= one * hub.state->settings.max_sequences);
     }
@@ -91,12 +94,15 @@ TEST_CASE("a plan over measured devices covers every unit once and stays within 
     }
     CHECK(next == hub->state->model.config.num_units());
     for (std::size_t i = 0; i < devices.size(); ++i) {
-      CHECK(version->plan.prediction.memory_bytes[i] <= hub->state->members.at(devices[i]).hello.memory_bytes);
+      CHECK(version->plan.prediction.memory_bytes[i] <=
+            hub->state->members.at(devices[i]).hello.memory_bytes);
     }
   }
 }
 
-TEST_CASE("where memory is short the KV budget is halved down to one context, then the plan fails with what is short") {
+TEST_CASE(
+    "where memory is short the KV budget is halved down to one context, then the plan fails with what is "
+    "short") {
   ClusterSettings settings;
   settings.kv_positions = 1 << 20;
   settings.max_sequences = 1 << 14;
@@ -120,7 +126,9 @@ TEST_CASE("where memory is short the KV budget is halved down to one context, th
   CHECK(failed);
 }
 
-TEST_CASE("plan messages name what each worker needs, pass the wire's bounds, and tell who is left out to free everything") {
+TEST_CASE(
+    "plan messages name what each worker needs, pass the wire's bounds, and tell who is left out to free "
+    "everything") {
   ClusterSettings settings;
   settings.min_stages = 2;
   const auto hub = hub_with(tiny(), 2, settings);
@@ -138,7 +146,9 @@ TEST_CASE("plan messages name what each worker needs, pass the wire's bounds, an
     CHECK(parse_model_config(message.config).has_value());
     for (const TensorRef& tensor : message.tensors) units.insert(tensor.unit);
     for (const TensorRef& tensor : message.tensors) {
-      CHECK(std::ranges::any_of(message.stages, [&](const StageAssignment& s) { return s.device == device && s.units.contains(tensor.unit); }));
+      CHECK(std::ranges::any_of(message.stages, [&](const StageAssignment& s) {
+        return s.device == device && s.units.contains(tensor.unit);
+      }));
     }
     CHECK_FALSE(message.stages.back().head_blocks.empty());
   }
@@ -168,7 +178,8 @@ TEST_CASE("a repair keeps what the survivors hold and covers what is lost") {
   CHECK(repair->plan.prediction.memory_bytes.size() == survivors.size());
   for (std::size_t s = 0; s < broken.plan.stages.size(); ++s) {
     if (broken.device_of(s) == lost) continue;
-    for (std::uint32_t unit = broken.plan.stages[s].units.begin; unit < broken.plan.stages[s].units.end; ++unit) {
+    for (std::uint32_t unit = broken.plan.stages[s].units.begin; unit < broken.plan.stages[s].units.end;
+         ++unit) {
       for (std::size_t r = 0; r < repair->plan.stages.size(); ++r) {
         if (repair->plan.stages[r].units.contains(unit)) CHECK(repair->device_of(r) == broken.device_of(s));
       }

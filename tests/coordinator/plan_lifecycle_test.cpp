@@ -122,7 +122,9 @@ TEST_CASE("a better plan that cannot be loaded does not end the one that serves"
   hub.run_for(std::chrono::seconds(6));
   REQUIRE(hub.state->pending);
   CHECK(hub.state->phase == Phase::Ready);
-  hub.from(DeviceId{1}, StageStatus{.epoch = hub.state->pending->epoch, .state = StageState::Failed, .reason = "disk full"});
+  hub.from(
+      DeviceId{1},
+      StageStatus{.epoch = hub.state->pending->epoch, .state = StageState::Failed, .reason = "disk full"});
   CHECK_FALSE(hub.state->pending);
   CHECK(hub.state->phase == Phase::Ready);
   CHECK(hub.state->active_is_whole);
@@ -135,7 +137,9 @@ TEST_CASE("a stage that fails to open in service is planned elsewhere, and its d
   hub.join("cam-2");
   REQUIRE(hub.serve());
   const DeviceId failing = hub.state->active->device_of(0);
-  hub.from(failing, StageStatus{.epoch = hub.state->active->epoch, .state = StageState::Failed, .reason = "no memory"});
+  hub.from(
+      failing,
+      StageStatus{.epoch = hub.state->active->epoch, .state = StageState::Failed, .reason = "no memory"});
   REQUIRE(hub.serve());
   CHECK_FALSE(hub.state->active->uses(failing));
 }
@@ -144,7 +148,9 @@ TEST_CASE("the only device is tried again after it failed") {
   ScriptedHub hub(tiny());
   hub.join("cam-1");
   REQUIRE(hub.serve());
-  hub.from(DeviceId{1}, StageStatus{.epoch = hub.state->active->epoch, .state = StageState::Failed, .reason = "no memory"});
+  hub.from(
+      DeviceId{1},
+      StageStatus{.epoch = hub.state->active->epoch, .state = StageState::Failed, .reason = "no memory"});
   CHECK(hub.state->phase != Phase::Ready);
   hub.feed(SubmitRequest{5, some_request()});
   REQUIRE(failures(hub).size() == 1);
@@ -168,7 +174,8 @@ TEST_CASE("a plan in preparation that a restart of the epoch displaces is looked
   REQUIRE(hub.state->pending);
   hub.answer_plans(true);
   hub.feed(SubmitRequest{1, some_request()});
-  hub.from(DeviceId{1}, StepRefused{.epoch = hub.state->active->epoch, .reason = RefusalReason::Lost, .detail = "gone"});
+  hub.from(DeviceId{1},
+           StepRefused{.epoch = hub.state->active->epoch, .reason = RefusalReason::Lost, .detail = "gone"});
   hub.run_for(std::chrono::seconds(6));
   CHECK(hub.state->phase == Phase::Ready);
   CHECK(hub.state->active->uses(DeviceId{2}));
@@ -194,7 +201,10 @@ TEST_CASE("a gap is answered by sending again what is unanswered, in the same ep
   const std::size_t sent = hub.sent_to<StepFrame>(DeviceId{1}).size();
   REQUIRE(sent > 0);
   const Epoch epoch = hub.state->active->epoch;
-  hub.from(DeviceId{1}, StepRefused{.epoch = epoch, .sequence = SequenceId{1}, .step = StepNumber{2}, .reason = RefusalReason::Gap});
+  hub.from(
+      DeviceId{1},
+      StepRefused{
+          .epoch = epoch, .sequence = SequenceId{1}, .step = StepNumber{2}, .reason = RefusalReason::Gap});
   CHECK(hub.sent_to<StepFrame>(DeviceId{1}).size() == 2 * sent);
   CHECK(hub.state->active->epoch == epoch);
   CHECK(hub.state->epochs_restarted == 0);
@@ -207,7 +217,8 @@ TEST_CASE("a refusal of an earlier epoch, or from a device without a stage, chan
   REQUIRE(hub.serve());
   const DeviceId idle = hub.state->active->uses(DeviceId{1}) ? DeviceId{2} : DeviceId{1};
   hub.from(idle, StepRefused{.epoch = hub.state->active->epoch, .reason = RefusalReason::Lost});
-  hub.from(hub.state->active->device_of(0), StepRefused{.epoch = make_epoch(1, 0), .reason = RefusalReason::Lost});
+  hub.from(hub.state->active->device_of(0),
+           StepRefused{.epoch = make_epoch(1, 0), .reason = RefusalReason::Lost});
   CHECK(hub.state->epochs_restarted == 0);
 }
 

@@ -6,7 +6,11 @@ namespace shoal {
 namespace {
 
 struct World {
-  World() : config(scripted_config()), scheduler(options(), config, letters()), shape(scripted_shape(config, 64)), pipeline(scheduler, config, shape) {}
+  World()
+      : config(scripted_config()),
+        scheduler(options(), config, letters()),
+        shape(scripted_shape(config, 64)),
+        pipeline(scheduler, config, shape) {}
 
   static SchedulerOptions options() {
     SchedulerOptions options;
@@ -14,7 +18,9 @@ struct World {
     options.prefill_chunk = 16;
     return options;
   }
-  void submit(RequestId id, InferenceRequest request) { scheduler.submit(id, std::move(request), pipeline.now); }
+  void submit(RequestId id, InferenceRequest request) {
+    scheduler.submit(id, std::move(request), pipeline.now);
+  }
 
   ModelConfig config;
   Scheduler scheduler;
@@ -155,7 +161,8 @@ TEST_CASE("of a step that cannot be computed only the sequence to blame ends") {
     world.pipeline.take_steps();
     if (world.pipeline.taken().empty()) break;
     const StepFrame& step = world.pipeline.taken().front();
-    const bool fails = std::ranges::any_of(step.groups, [&](const RowGroup& g) { return g.sequence == culprit && g.num_rows > 0; });
+    const bool fails = std::ranges::any_of(
+        step.groups, [&](const RowGroup& g) { return g.sequence == culprit && g.num_rows > 0; });
     if (!fails) {
       world.pipeline.answer_one();
       continue;
@@ -198,14 +205,16 @@ TEST_CASE("a cut that lies in the tail is judged again, deeper, and not for ever
       }
       CandidatesFrame answer = world.pipeline.answer_to(step);
       CandidateRow& row = answer.rows.back();
-      row.adjusted = {BlockSum{1, 100}};                        // the mass lies elsewhere
+      row.adjusted = {BlockSum{1, 100}};                           // the mass lies elsewhere
       if (at_last && asked == 2) row.adjusted = {BlockSum{1, 1}};  // now it is all here
       CHECK(world.scheduler.on_candidates(std::move(answer), world.pipeline.now));
       world.pipeline.lose_one();
     }
     world.pipeline.run();
-    if (at_last) CHECK(finish_of(world.pipeline.events[1]));
-    else CHECK(failure_of(world.pipeline.events[1]));
+    if (at_last)
+      CHECK(finish_of(world.pipeline.events[1]));
+    else
+      CHECK(failure_of(world.pipeline.events[1]));
   }
 }
 

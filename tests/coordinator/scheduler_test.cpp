@@ -18,13 +18,16 @@ SchedulerOptions small_options() {
 }
 
 struct World {
-  explicit World(std::uint32_t blocks = 64, std::uint32_t window = 0, SchedulerOptions options = small_options())
+  explicit World(std::uint32_t blocks = 64, std::uint32_t window = 0,
+                 SchedulerOptions options = small_options())
       : config(scripted_config(window)),
         scheduler(options, config, letters()),
         shape(scripted_shape(config, blocks)),
         pipeline(scheduler, config, shape) {}
 
-  void submit(RequestId id, InferenceRequest request) { scheduler.submit(id, std::move(request), pipeline.now); }
+  void submit(RequestId id, InferenceRequest request) {
+    scheduler.submit(id, std::move(request), pipeline.now);
+  }
   void check_idle() {
     CHECK(pipeline.faults() == std::vector<std::string>{});
     CHECK(scheduler.counts().free_kv_blocks == shape.kv.blocks);
@@ -57,7 +60,8 @@ TEST_CASE("a request is prefilled in chunks, decoded to its length and closed") 
   CHECK(finish_of(world.pipeline.events[1])->prompt_tokens == 40);
   CHECK(finish_of(world.pipeline.events[1])->completion_tokens == 5);
   std::vector<std::uint32_t> rows;
-  for (const StepFrame& frame : world.pipeline.history()) rows.push_back(static_cast<std::uint32_t>(frame.ids.size()));
+  for (const StepFrame& frame : world.pipeline.history())
+    rows.push_back(static_cast<std::uint32_t>(frame.ids.size()));
   CHECK(rows == std::vector<std::uint32_t>{16, 16, 8, 1, 1, 1, 1, 0});
   world.check_idle();
 }
@@ -128,7 +132,8 @@ TEST_CASE("when KV blocks run out the youngest is parked and replayed to the sam
   world.check_idle();
 }
 
-TEST_CASE("a stage can always hold what was admitted, whatever windows, chunks, lengths and cancellations come") {
+TEST_CASE(
+    "a stage can always hold what was admitted, whatever windows, chunks, lengths and cancellations come") {
   for (std::uint64_t seed = 1; seed <= 150; ++seed) {
     CAPTURE(seed);
     Random random(seed, "scheduler");
@@ -141,7 +146,8 @@ TEST_CASE("a stage can always hold what was admitted, whatever windows, chunks, 
     // As the plan does it: every kind holds one whole context at least.
     const std::vector<KvKind> kinds = kv_kinds(world.config);
     for (std::size_t kind = 0; kind < kinds.size(); ++kind) {
-      const std::uint32_t least = most_kv_blocks_until(kinds[kind], options.max_context, options.prefill_chunk);
+      const std::uint32_t least =
+          most_kv_blocks_until(kinds[kind], options.max_context, options.prefill_chunk);
       world.shape.kv.blocks[kind] = least + static_cast<std::uint32_t>(random.below(4));
     }
     world.pipeline.restart(world.shape);

@@ -46,14 +46,16 @@ const TokenText& letters() {
   return text;
 }
 
-ScriptedPipeline::ScriptedPipeline(Scheduler& scheduler, const ModelConfig& config, const PipelineShape& shape)
+ScriptedPipeline::ScriptedPipeline(Scheduler& scheduler, const ModelConfig& config,
+                                   const PipelineShape& shape)
     : scheduler_(scheduler), config_(config) {
   restart(shape);
 }
 
 void ScriptedPipeline::restart(const PipelineShape& shape) {
   shape_ = shape;
-  Result<KvCache> kv = KvCache::open(config_, {0, config_.num_units()}, shape.kv, shape.max_sequences, kMaxContext);
+  Result<KvCache> kv =
+      KvCache::open(config_, {0, config_.num_units()}, shape.kv, shape.max_sequences, kMaxContext);
   REQUIRE(kv.has_value());
   kv_.emplace(*std::move(kv));
   tokens_.clear();
@@ -80,7 +82,9 @@ std::size_t ScriptedPipeline::take_steps() {
 }
 
 void ScriptedPipeline::take(const StepFrame& frame) {
-  const auto fault = [&](const std::string& what) { faults_.push_back("step " + std::to_string(history_.size()) + ": " + what); };
+  const auto fault = [&](const std::string& what) {
+    faults_.push_back("step " + std::to_string(history_.size()) + ": " + what);
+  };
   if (frame.epoch != shape_.epoch) fault("another epoch");
   if (frame.groups.empty() || frame.groups.size() > kMaxGroupsPerStep) fault("no groups, or too many");
   if (frame.ids.size() > shape_.max_rows) fault("too many rows");
@@ -88,7 +92,8 @@ void ScriptedPipeline::take(const StepFrame& frame) {
   std::vector<RowGroup> with_rows;
   std::size_t row = 0;
   for (const RowGroup& group : frame.groups) {
-    if (raw(group.step) != raw(steps_[group.sequence]) + 1) fault("a gap in the steps of sequence " + std::to_string(raw(group.sequence)));
+    if (raw(group.step) != raw(steps_[group.sequence]) + 1)
+      fault("a gap in the steps of sequence " + std::to_string(raw(group.sequence)));
     steps_[group.sequence] = group.step;
     if (group.flags & kCloses) {
       kv_->close(group.sequence);
@@ -121,7 +126,8 @@ CandidatesFrame ScriptedPipeline::answer_to(const StepFrame& frame) const {
       if (tokens == tokens_.end() || open == opens_.end()) continue;  // closed since: nobody looks
       const std::uint32_t position = group.first_position + i;
       const std::vector<TokenId> before(tokens->second.begin(), tokens->second.begin() + position + 1);
-      const Candidate best{.id = scripted_token(before, open->second.params.seed), .logit = 1, .adjusted = 1, .noise = 0};
+      const Candidate best{
+          .id = scripted_token(before, open->second.params.seed), .logit = 1, .adjusted = 1, .noise = 0};
       CandidateRow row{.sequence = group.sequence, .step = group.step, .position = position};
       row.raw = {BlockSum{1, 1}};
       row.by_adjusted = row.by_raw = {best};
@@ -138,7 +144,8 @@ bool ScriptedPipeline::answer_one() {
   now += step_time;
   CandidatesFrame answer = answer_to(taken_.front());
   taken_.pop_front();
-  if (const Status judged = scheduler_.on_candidates(std::move(answer), now); !judged) faults_.push_back(judged.error().message());
+  if (const Status judged = scheduler_.on_candidates(std::move(answer), now); !judged)
+    faults_.push_back(judged.error().message());
   collect();
   return true;
 }

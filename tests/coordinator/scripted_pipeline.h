@@ -10,14 +10,16 @@
 
 namespace shoal {
 
-ModelConfig scripted_config(std::uint32_t window = 0);  // two layers, one of them with the window if there is one
+ModelConfig scripted_config(
+    std::uint32_t window = 0);  // two layers, one of them with the window if there is one
 
 // Each id is a letter; 'z' ends a text.
 const TokenText& letters();
 inline constexpr TokenId kEndOfText = 'z';
 
-// The rest of the cluster as a scheduler sees it: takes its steps in order, keeps the accounts that a stage keeps (steps without gaps, a
-// real KvCache of the promised size), and answers when told to. What the model says is a function of all tokens before.
+// The rest of the cluster as a scheduler sees it: takes its steps in order, keeps the accounts that a stage
+// keeps (steps without gaps, a real KvCache of the promised size), and answers when told to. What the model
+// says is a function of all tokens before.
 class ScriptedPipeline {
  public:
   ScriptedPipeline(Scheduler& scheduler, const ModelConfig& config, const PipelineShape& shape);
@@ -53,7 +55,7 @@ class ScriptedPipeline {
   std::map<SequenceId, std::vector<TokenId>> tokens_;
   std::map<SequenceId, StepNumber> steps_;
   std::map<SequenceId, SequenceOpen> opens_;
-  std::deque<StepFrame> taken_;     // not answered
+  std::deque<StepFrame> taken_;  // not answered
   std::vector<StepFrame> history_;
   std::vector<std::string> faults_;
 };
@@ -62,7 +64,8 @@ class ScriptedPipeline {
 TokenId scripted_token(const std::vector<TokenId>& tokens, std::uint64_t seed);
 std::string scripted_answer(std::vector<TokenId> prompt, std::uint64_t seed, std::uint32_t max_tokens);
 
-InferenceRequest scripted_request(const std::string& prompt, std::uint32_t max_tokens, std::uint64_t seed = 1);
+InferenceRequest scripted_request(const std::string& prompt, std::uint32_t max_tokens,
+                                  std::uint64_t seed = 1);
 PipelineShape scripted_shape(const ModelConfig& config, std::uint32_t blocks, std::uint32_t epoch = 1);
 
 std::string text_of(const std::vector<InferenceEvent>& events);

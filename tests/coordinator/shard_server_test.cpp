@@ -19,7 +19,8 @@ const TinyModel& tiny() {
 
 std::vector<std::byte> joined(const ShardData& data) {
   std::vector<std::byte> bytes;
-  for (const Payload& chunk : data.payload) bytes.insert(bytes.end(), chunk.bytes().begin(), chunk.bytes().end());
+  for (const Payload& chunk : data.payload)
+    bytes.insert(bytes.end(), chunk.bytes().begin(), chunk.bytes().end());
   return bytes;
 }
 
@@ -31,7 +32,8 @@ TEST_CASE("every tensor can be fetched panel by panel, and is what the file hold
   std::uint64_t total = 0;
   for (const TensorRef& tensor : model.tensors) {
     CAPTURE(tensor.name);
-    const auto panels = static_cast<std::uint32_t>(tensor.is_matrix ? (tensor.rows + kPanelRows - 1) / kPanelRows : 1);
+    const auto panels =
+        static_cast<std::uint32_t>(tensor.is_matrix ? (tensor.rows + kPanelRows - 1) / kPanelRows : 1);
     std::vector<std::byte> fetched;
     for (std::uint32_t panel = 0; panel < panels; panel += 3) {
       const ShardData data = server.answer({tensor.sha256, panel, std::min(3u, panels - panel)});
@@ -53,9 +55,10 @@ TEST_CASE("what cannot be given is an answer with the reason, within the wire's 
   ShardServer server(tiny().file(), model.tensors);
   const TensorRef& tensor = model.tensors.front();
   const auto panels = static_cast<std::uint32_t>((tensor.rows + kPanelRows - 1) / kPanelRows);
-  for (const ShardRequest& request : {ShardRequest{Sha256{}, 0, 1}, ShardRequest{tensor.sha256, panels, 1}, ShardRequest{tensor.sha256, 0, panels + 1},
-                                      ShardRequest{tensor.sha256, panels - 1, 2}, ShardRequest{tensor.sha256, 0, 0},
-                                      ShardRequest{tensor.sha256, 1, 0xFFFFFFFFu}}) {
+  for (const ShardRequest& request :
+       {ShardRequest{Sha256{}, 0, 1}, ShardRequest{tensor.sha256, panels, 1},
+        ShardRequest{tensor.sha256, 0, panels + 1}, ShardRequest{tensor.sha256, panels - 1, 2},
+        ShardRequest{tensor.sha256, 0, 0}, ShardRequest{tensor.sha256, 1, 0xFFFFFFFFu}}) {
     ShardData data = server.answer(request);
     CHECK(data.num_panels == 0);
     CHECK(data.payload.empty());

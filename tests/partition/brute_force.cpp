@@ -159,7 +159,9 @@ bool slow_fits(const PlanProblem& problem, const std::vector<PlannedStage>& stag
   return true;
 }
 
-std::optional<BruteForceBest> brute_force_balanced(const PlanProblem& problem) { return BruteForce(problem).run_balanced(); }
+std::optional<BruteForceBest> brute_force_balanced(const PlanProblem& problem) {
+  return BruteForce(problem).run_balanced();
+}
 std::optional<BruteForceBest> brute_force(const PlanProblem& problem) { return BruteForce(problem).run(); }
 
 }  // namespace shoal

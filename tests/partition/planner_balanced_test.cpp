@@ -57,12 +57,15 @@ TEST_CASE("the balanced plan is the one that brute force finds") {
     const Result<Plan> quick = make_plan(soonest);
     REQUIRE(quick);
     CHECK(plan->lower_bound == doctest::Approx(quick->prediction.seconds_per_token).epsilon(1e-9));
-    CHECK(plan->prediction.seconds_per_token <= quick->prediction.seconds_per_token * (1 + problem.latency_slack) * (1 + 1e-8));
+    CHECK(plan->prediction.seconds_per_token <=
+          quick->prediction.seconds_per_token * (1 + problem.latency_slack) * (1 + 1e-8));
     several += plan->stages.size() > 1;
     traded += plan->prediction.bottleneck_seconds < quick->prediction.bottleneck_seconds * (1 - 1e-6);
   }
-  std::printf("  1200 problems: %d without a plan, %d plans on several devices, %d level out the plan of least latency\n", infeasible,
-              several, traded);
+  std::printf(
+      "  1200 problems: %d without a plan, %d plans on several devices, %d level out the plan of least "
+      "latency\n",
+      infeasible, several, traded);
   CHECK(infeasible > 20);
   CHECK(several > 200);
   CHECK(traded > 100);
@@ -123,7 +126,8 @@ TEST_CASE("balancing is quick enough to be done whenever a device comes or goes"
   };
   for (const std::uint32_t num_devices : {3u, 7u, 10u, 16u}) {
     double worst = 0;
-    for (std::uint64_t seed = 1; seed <= 3; ++seed) worst = std::max(worst, time_of({.num_devices = num_devices, .num_layers = 30}, seed));
+    for (std::uint64_t seed = 1; seed <= 3; ++seed)
+      worst = std::max(worst, time_of({.num_devices = num_devices, .num_layers = 30}, seed));
     std::printf("  %u devices, 30 layers: at most %.3f s\n", num_devices, worst);
     CHECK(worst < 60);
   }

@@ -9,8 +9,11 @@ namespace {
 void check_all(SimCluster& cluster, const std::vector<JudgedRequest>& judged) {
   std::vector<RequestId> ids;
   for (const JudgedRequest& one : judged) ids.push_back(cluster.submit(one.request));
-  (void)cluster.run_until([&] { return std::ranges::all_of(ids, [&](RequestId id) { return has_ended(cluster.events_of(id)); }); },
-                          std::chrono::seconds(120));
+  (void)cluster.run_until(
+      [&] {
+        return std::ranges::all_of(ids, [&](RequestId id) { return has_ended(cluster.events_of(id)); });
+      },
+      std::chrono::seconds(120));
   for (std::size_t i = 0; i < ids.size(); ++i) {
     CAPTURE(i);
     CHECK(fault_in(judged[i], cluster.events_of(ids[i]), false) == "");
@@ -22,7 +25,8 @@ void check_all(SimCluster& cluster, const std::vector<JudgedRequest>& judged) {
 JudgedRequest long_echo(const TinyModel& model) {
   Random random(11);
   InferenceRequest request;
-  for (int i = 0; i < 150; ++i) request.prompt.push_back(static_cast<TokenId>(random.below(model.config().vocab_size)));
+  for (int i = 0; i < 150; ++i)
+    request.prompt.push_back(static_cast<TokenId>(random.below(model.config().vocab_size)));
   request.max_tokens = 12;
   request.echo_logprobs = request.digest = request.ignore_end = true;
   request.has_seed = true;
@@ -34,7 +38,8 @@ JudgedRequest long_echo(const TinyModel& model) {
 }  // namespace
 
 TEST_CASE("a batch of requests gives each the answer it gets alone, in every architecture") {
-  for (const Architecture architecture : {Architecture::Llama, Architecture::Qwen2, Architecture::Qwen3, Architecture::Gemma3}) {
+  for (const Architecture architecture :
+       {Architecture::Llama, Architecture::Qwen2, Architecture::Qwen3, Architecture::Gemma3}) {
     CAPTURE(name_of(architecture));
     const TinyModel model{5, TinyModelOptions::for_architecture(architecture)};
     const auto cluster = serving_cluster(sim_options(model, 3, 2));
@@ -92,7 +97,8 @@ TEST_CASE("a client that leaves frees its place within one step") {
   CHECK(cluster->hub().scheduler.counts().queued == 1);
   cluster->cancel(first);
   const std::size_t before = cluster->answer(first).tokens.size();
-  REQUIRE(cluster->run_until([&] { return cluster->hub().scheduler.counts().queued == 0; }, std::chrono::milliseconds(20)));
+  REQUIRE(cluster->run_until([&] { return cluster->hub().scheduler.counts().queued == 0; },
+                             std::chrono::milliseconds(20)));
   REQUIRE(cluster->run_until([&] { return cluster->answer(second).tokens.size() >= 3; }));
   CHECK(cluster->answer(first).tokens.size() == before);
 }

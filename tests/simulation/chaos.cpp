@@ -17,12 +17,14 @@ Chaos::Chaos(const TinyModel& model, const std::vector<JudgedRequest>& pool, std
 SimClusterOptions Chaos::random_options() {
   SimClusterOptions options = sim_options(model_, num_devices_, random_.next());
   options.settings.min_stages = static_cast<std::uint32_t>(1 + random_.below(num_devices_));
-  options.settings.kv_positions = static_cast<std::uint32_t>(kSimContext + random_.below(900));  // parking happens
+  options.settings.kv_positions =
+      static_cast<std::uint32_t>(kSimContext + random_.below(900));  // parking happens
   options.settings.max_sequences = static_cast<std::uint32_t>(2 + random_.below(7));
   options.settings.scheduler.prefill_chunk = static_cast<std::uint32_t>(1 + random_.below(64));
   options.settings.scheduler.busy_prefill_chunk = static_cast<std::uint32_t>(1 + random_.below(32));
   options.settings.log_bytes = random_.below(3) == 0 ? 20000 : 4 << 20;
-  for (SimDevice& device : options.devices) device.seconds_per_unit_row = 1e-6 * static_cast<double>(20 + random_.below(400));
+  for (SimDevice& device : options.devices)
+    device.seconds_per_unit_row = 1e-6 * static_cast<double>(20 + random_.below(400));
   return options;
 }
 
@@ -31,8 +33,10 @@ std::string Chaos::run() {
   if (!cluster) return cluster.error().message();
   cluster_ = *std::move(cluster);
   if (!cluster_->run_until_serving()) return "it never served";
-  for (std::size_t i = 1; i <= num_devices_; ++i) up_since_[static_cast<DeviceId>(i)] = cluster_->now() - kKnown;
-  if (random_.below(3) == 0) cluster_->world().set_every_link({.jitter = milliseconds(2), .bytes_per_second = 4e6, .loss = 0.002});
+  for (std::size_t i = 1; i <= num_devices_; ++i)
+    up_since_[static_cast<DeviceId>(i)] = cluster_->now() - kKnown;
+  if (random_.below(3) == 0)
+    cluster_->world().set_every_link({.jitter = milliseconds(2), .bytes_per_second = 4e6, .loss = 0.002});
   for (std::size_t i = 2 + random_.below(4); i > 0; --i) submit();
   for (std::size_t i = 2 + random_.below(6); i > 0; --i) {
     run_for(milliseconds(random_.below(random_.below(4) == 0 ? 4000 : 120)));
@@ -43,13 +47,16 @@ std::string Chaos::run() {
   heal_all();
   const auto all_ended = [&] {
     watch();
-    return std::ranges::all_of(asked_, [&](const Asked& asked) { return asked.cancelled || has_ended(cluster_->events_of(asked.id)); });
+    return std::ranges::all_of(asked_, [&](const Asked& asked) {
+      return asked.cancelled || has_ended(cluster_->events_of(asked.id));
+    });
   };
   (void)cluster_->run_until(all_ended, std::chrono::seconds(180));
   return verdict();
 }
 
-// ---- What is done to it ---------------------------------------------------------------------------------------------------------
+// ---- What is done to it
+// ---------------------------------------------------------------------------------------------------------
 
 void Chaos::submit() {
   const JudgedRequest& judged = pool_[random_.below(pool_.size())];
@@ -125,10 +132,14 @@ void Chaos::break_link() {
   const DeviceId to = some_device();
   if (from == to) return;
   const bool one_way = random_.below(2) == 0;
-  if (one_way) cluster_->world().cut_one_way(from, to);
-  else cluster_->world().cut(from, to);
-  if (from == kHub) unplugged_.insert(to);
-  else cut_.insert({from, to});
+  if (one_way)
+    cluster_->world().cut_one_way(from, to);
+  else
+    cluster_->world().cut(from, to);
+  if (from == kHub)
+    unplugged_.insert(to);
+  else
+    cut_.insert({from, to});
   note((one_way ? "cut one way " : "cut ") + std::to_string(raw(from)) + "-" + std::to_string(raw(to)));
 }
 
@@ -138,8 +149,10 @@ void Chaos::disturb_link() {
   if (from == to) return;
   const bool corrupt = to != kHub && random_.below(3) == 0;  // the hub revokes a key for that, for good
   cluster_->world().set_faults(from, to, {.duplicate = 0.2, .reorder = 0.1, .corrupt = corrupt ? 0.02 : 0});
-  if (random_.below(2) == 0) cluster_->world().set_link(from, to, {.latency = milliseconds(5), .bytes_per_second = 1e6, .loss = 0.01});
-  note(std::string(corrupt ? "corrupt " : "disturb ") + std::to_string(raw(from)) + "-" + std::to_string(raw(to)));
+  if (random_.below(2) == 0)
+    cluster_->world().set_link(from, to, {.latency = milliseconds(5), .bytes_per_second = 1e6, .loss = 0.01});
+  note(std::string(corrupt ? "corrupt " : "disturb ") + std::to_string(raw(from)) + "-" +
+       std::to_string(raw(to)));
 }
 
 void Chaos::heal_some() {
@@ -167,10 +180,13 @@ void Chaos::heal_all() {
   for (std::size_t i = 0; i <= num_devices_; ++i) {
     const auto device = static_cast<DeviceId>(i);
     cluster_->world().plug_in(device);
-    for (std::size_t j = 0; j <= num_devices_; ++j) cluster_->world().set_faults(device, static_cast<DeviceId>(j), {});
+    for (std::size_t j = 0; j <= num_devices_; ++j)
+      cluster_->world().set_faults(device, static_cast<DeviceId>(j), {});
     if (device == kHub) continue;
-    if (!cluster_->is_running(device)) cluster_->start(device);
-    else if (frozen_.contains(device)) cluster_->world().thaw(device);
+    if (!cluster_->is_running(device))
+      cluster_->start(device);
+    else if (frozen_.contains(device))
+      cluster_->world().thaw(device);
   }
   down_.clear();
   frozen_.clear();
@@ -178,7 +194,8 @@ void Chaos::heal_all() {
   cut_.clear();
 }
 
-// ---- What is watched ------------------------------------------------------------------------------------------------------------
+// ---- What is watched
+// ------------------------------------------------------------------------------------------------------------
 
 void Chaos::note(const std::string& what) {
   const auto at = std::chrono::duration_cast<milliseconds>(cluster_->now().time_since_epoch()).count();
@@ -186,18 +203,26 @@ void Chaos::note(const std::string& what) {
 }
 
 void Chaos::run_for(Duration duration) {
-  (void)cluster_->run_until([&] { watch(); return false; }, duration);
+  (void)cluster_->run_until(
+      [&] {
+        watch();
+        return false;
+      },
+      duration);
 }
 
 bool Chaos::can_serve() const {
-  return std::ranges::any_of(up_since_, [&](const auto& device) { return cluster_->now() - device.second >= kKnown; });
+  return std::ranges::any_of(up_since_,
+                             [&](const auto& device) { return cluster_->now() - device.second >= kKnown; });
 }
 
 void Chaos::watch() {
   for (std::size_t i = 1; i <= num_devices_; ++i) {
     const auto device = static_cast<DeviceId>(i);
-    if (!is_up(device)) up_since_.erase(device);
-    else up_since_.try_emplace(device, cluster_->now());
+    if (!is_up(device))
+      up_since_.erase(device);
+    else
+      up_since_.try_emplace(device, cluster_->now());
   }
   if (!can_serve()) could_fail_ = true;
   const auto& active = cluster_->hub().active;
@@ -217,15 +242,17 @@ std::string Chaos::verdict() {
     }
     const std::string fault = fault_in(*asked.judged, events, could_fail_);
     if (!fault.empty()) {
-      return with_story("request " + std::to_string(asked.id) + ": " + fault + " (" + name_of(cluster_->hub().phase) + ", " +
-                        cluster_->hub().detail + ")");
+      return with_story("request " + std::to_string(asked.id) + ": " + fault + " (" +
+                        name_of(cluster_->hub().phase) + ", " + cluster_->hub().detail + ")");
     }
   }
-  if (!cluster_->run_until_serving(std::chrono::seconds(60))) return with_story("service did not return: " + cluster_->hub().detail);
+  if (!cluster_->run_until_serving(std::chrono::seconds(60)))
+    return with_story("service did not return: " + cluster_->hub().detail);
   const JudgedRequest& last = pool_[random_.below(pool_.size())];
   const RequestId id = cluster_->submit(last.request);
   (void)cluster_->run_until([&] { return has_ended(cluster_->events_of(id)); }, std::chrono::seconds(120));
-  if (const std::string fault = fault_in(last, cluster_->events_of(id), false); !fault.empty()) return with_story("after it healed: " + fault);
+  if (const std::string fault = fault_in(last, cluster_->events_of(id), false); !fault.empty())
+    return with_story("after it healed: " + fault);
   (void)cluster_->run_until([&] { return leak_in(*cluster_).empty(); }, std::chrono::seconds(5));
   const std::string leak = leak_in(*cluster_);
   return leak.empty() ? "" : with_story(leak);

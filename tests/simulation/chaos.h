@@ -38,7 +38,9 @@ class Chaos {
   bool can_serve() const;
   std::string verdict();
   DeviceId some_device() { return static_cast<DeviceId>(1 + random_.below(num_devices_)); }
-  bool is_up(DeviceId device) const { return !down_.contains(device) && !frozen_.contains(device) && !unplugged_.contains(device); }
+  bool is_up(DeviceId device) const {
+    return !down_.contains(device) && !frozen_.contains(device) && !unplugged_.contains(device);
+  }
 
   const TinyModel& model_;
   const std::vector<JudgedRequest>& pool_;

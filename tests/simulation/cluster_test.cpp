@@ -36,11 +36,13 @@ std::unique_ptr<SimCluster> serving(SimClusterOptions options) {
 
 std::vector<TokenId> some_prompt(std::size_t size, TokenId first = 3) {
   std::vector<TokenId> prompt(size);
-  for (std::size_t i = 0; i < size; ++i) prompt[i] = static_cast<TokenId>((first + 37 * static_cast<TokenId>(i)) % 590);
+  for (std::size_t i = 0; i < size; ++i)
+    prompt[i] = static_cast<TokenId>((first + 37 * static_cast<TokenId>(i)) % 590);
   return prompt;
 }
 
-InferenceRequest request_of(std::vector<TokenId> prompt, std::uint32_t max_tokens, float temperature = 0.9f, std::uint64_t seed = 7) {
+InferenceRequest request_of(std::vector<TokenId> prompt, std::uint32_t max_tokens, float temperature = 0.9f,
+                            std::uint64_t seed = 7) {
   InferenceRequest request;
   request.prompt = std::move(prompt);
   request.max_tokens = max_tokens;
@@ -54,7 +56,8 @@ InferenceRequest request_of(std::vector<TokenId> prompt, std::uint32_t max_token
 std::vector<TokenId> whole_model_answer(const TinyModel& model, const InferenceRequest& request) {
   Result<WholeModel> whole = WholeModel::open(model.path(), *runnable_kernels().back(), 1, 512, 64);
   REQUIRE(whole.has_value());
-  const Result<std::vector<Choice>> choices = whole->generate(request.prompt, request.sampling, request.max_tokens);
+  const Result<std::vector<Choice>> choices =
+      whole->generate(request.prompt, request.sampling, request.max_tokens);
   REQUIRE(choices.has_value());
   std::vector<TokenId> ids;
   for (const Choice& choice : *choices) ids.push_back(choice.id);

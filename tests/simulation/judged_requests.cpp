@@ -11,7 +11,9 @@ namespace {
 
 std::string word(TokenId id) { return "<" + std::to_string(id) + ">"; }
 
-bool same_bits(float a, float b) { return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b); }
+bool same_bits(float a, float b) {
+  return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
+}
 
 WholeModel whole_model(const TinyModel& model) {
   Result<WholeModel> whole = WholeModel::open(model.path(), *runnable_kernels().back(), 1, kSimContext, 64);
@@ -79,10 +81,13 @@ bool begins_with(const std::vector<T>& whole, const std::vector<T>& part) {
 }  // namespace
 
 InferenceRequest random_request(Random& random, std::uint32_t vocab_size) {
-  const auto pick = [&](std::initializer_list<float> values) { return values.begin()[random.below(values.size())]; };
+  const auto pick = [&](std::initializer_list<float> values) {
+    return values.begin()[random.below(values.size())];
+  };
   InferenceRequest request;
   const std::size_t size = 1 + random.below(random.below(3) == 0 ? 300 : 60);
-  for (std::size_t i = 0; i < size; ++i) request.prompt.push_back(static_cast<TokenId>(random.below(vocab_size)));
+  for (std::size_t i = 0; i < size; ++i)
+    request.prompt.push_back(static_cast<TokenId>(random.below(vocab_size)));
   request.max_tokens = static_cast<std::uint32_t>(1 + random.below(60));
   request.has_seed = true;
   SamplingParams& sampling = request.sampling;
@@ -95,7 +100,8 @@ InferenceRequest random_request(Random& random, std::uint32_t vocab_size) {
   sampling.presence_penalty = pick({0.0f, 0.5f});
   sampling.frequency_penalty = pick({0.0f, 0.0f, 0.4f});
   sampling.top_logprobs = static_cast<std::uint32_t>(random.below(4));
-  if (random.below(4) == 0) sampling.logit_bias.push_back({static_cast<TokenId>(random.below(vocab_size)), 2.5f});
+  if (random.below(4) == 0)
+    sampling.logit_bias.push_back({static_cast<TokenId>(random.below(vocab_size)), 2.5f});
   request.echo_logprobs = random.below(4) == 0;
   request.digest = random.below(4) == 0;
   if (request.echo_logprobs && random.below(3) == 0) request.max_tokens = 0;
@@ -107,7 +113,8 @@ JudgedRequest judge(const TinyModel& model, InferenceRequest request) {
   WholeModel whole = whole_model(model);
   JudgedRequest judged;
   judged.request = std::move(request);
-  const Result<std::vector<Choice>> choices = whole.generate(judged.request.prompt, judged.request.sampling, judged.request.max_tokens);
+  const Result<std::vector<Choice>> choices =
+      whole.generate(judged.request.prompt, judged.request.sampling, judged.request.max_tokens);
   REQUIRE(choices.has_value());
   for (const Choice& choice : *choices) {
     judged.tokens.push_back(choice.id);
@@ -129,9 +136,11 @@ std::vector<JudgedRequest> judged_requests(const TinyModel& model, std::uint64_t
   for (std::size_t i = 0; i < count; ++i) {
     judged.push_back(judge(model, random_request(random, model.config().vocab_size)));
     if (random.below(3) > 0 || judged.back().tokens.size() < 4) continue;
-    const std::size_t at = 1 + random.below(judged.back().tokens.size() - 2);  // a stop string over two tokens
+    const std::size_t at =
+        1 + random.below(judged.back().tokens.size() - 2);  // a stop string over two tokens
     InferenceRequest with_stop = judged.back().request;
-    with_stop.stop = {"never said", word(judged.back().tokens[at]).substr(2) + word(judged.back().tokens[at + 1]).substr(0, 2)};
+    with_stop.stop = {"never said", word(judged.back().tokens[at]).substr(2) +
+                                        word(judged.back().tokens[at + 1]).substr(0, 2)};
     judged.push_back(judge(model, std::move(with_stop)));
   }
   return judged;
@@ -152,7 +161,8 @@ std::string fault_in(const JudgedRequest& judged, const std::vector<InferenceEve
   if (!same_floats(heard.logprobs, judged.logprobs)) return "other logprobs";
   if (heard.text != judged.text) return "text \"" + heard.text + "\", not \"" + judged.text + "\"";
   if (!same_floats(heard.prompt_logprobs, judged.prompt_logprobs)) return "other prompt logprobs";
-  if (judged.request.echo_logprobs && heard.prompt_rows != judged.request.prompt.size()) return "not one event per prompt row";
+  if (judged.request.echo_logprobs && heard.prompt_rows != judged.request.prompt.size())
+    return "not one event per prompt row";
   if (heard.finished->digest != judged.digest) return "another digest";
   if (heard.finished->completion_tokens != judged.tokens.size()) return "completion_tokens is wrong";
   return "";
@@ -167,7 +177,8 @@ bool has_ended(const std::vector<InferenceEvent>& events) {
 SimClusterOptions sim_options(const TinyModel& model, std::size_t num_devices, std::uint64_t seed) {
   SimClusterOptions options;
   options.model_path = model.path();
-  for (std::size_t i = 0; i < num_devices; ++i) options.devices.push_back({.name = "device-" + std::to_string(i + 1)});
+  for (std::size_t i = 0; i < num_devices; ++i)
+    options.devices.push_back({.name = "device-" + std::to_string(i + 1)});
   options.settings.min_stages = static_cast<std::uint32_t>(num_devices);
   options.settings.max_context = kSimContext;
   options.settings.kv_positions = 2048;
@@ -196,7 +207,8 @@ std::string leak_in(const SimCluster& cluster) {
     const WorkerState& worker = cluster.worker(id);
     if (!worker.active || worker.active->plan.epoch != hub.active->epoch) continue;
     for (const auto& [stage, window] : worker.windows) {
-      if (window.num_sequences() > 0) return member.name + " still has a sequence in stage " + std::to_string(stage);
+      if (window.num_sequences() > 0)
+        return member.name + " still has a sequence in stage " + std::to_string(stage);
     }
     if (!worker.totals.free_kv_blocks.empty() && worker.totals.free_kv_blocks != hub.active->kv.blocks) {
       return member.name + " does not have all its KV blocks free";

@@ -19,7 +19,8 @@ JudgedRequest long_answer(const TinyModel& model) {
 }
 
 struct Run {
-  Run(const TinyModel& model, SimClusterOptions options) : judged(long_answer(model)), cluster(serving_cluster(std::move(options))) {}
+  Run(const TinyModel& model, SimClusterOptions options)
+      : judged(long_answer(model)), cluster(serving_cluster(std::move(options))) {}
 
   void ask_and_wait_for(std::size_t tokens) {
     id = cluster->submit(judged.request);
@@ -54,7 +55,8 @@ TEST_CASE("a device that was frozen comes back when it thaws, and the text goes 
     run.cluster->run_for(length);
     run.cluster->world().thaw(victim);
     CHECK(run.end() == "");
-    REQUIRE(run.cluster->run_until([&] { return run.cluster->hub().members.at(victim).online && run.cluster->num_plan_stages() >= 2; }));
+    REQUIRE(run.cluster->run_until(
+        [&] { return run.cluster->hub().members.at(victim).online && run.cluster->num_plan_stages() >= 2; }));
   }
 }
 
@@ -68,7 +70,8 @@ TEST_CASE("a cable that was out for three and a half seconds does not cost its d
   CHECK_FALSE(run.cluster->hub().members.at(victim).online);
   run.cluster->world().plug_in(victim);
   CHECK(run.end() == "");
-  CHECK(run.cluster->run_until([&] { return run.cluster->hub().members.at(victim).online; }, std::chrono::seconds(5)));
+  CHECK(run.cluster->run_until([&] { return run.cluster->hub().members.at(victim).online; },
+                               std::chrono::seconds(5)));
 }
 
 TEST_CASE("a link between two workers that is cut for good is planned around") {
@@ -79,13 +82,16 @@ TEST_CASE("a link between two workers that is cut for good is planned around") {
     run.ask_and_wait_for(5);
     const DeviceId a = run.device_of(0);
     const DeviceId b = run.device_of(1);
-    if (one_way) run.cluster->world().cut_one_way(a, b);
-    else run.cluster->world().cut(a, b);
+    if (one_way)
+      run.cluster->world().cut_one_way(a, b);
+    else
+      run.cluster->world().cut(a, b);
     CHECK(run.end() == "");
     CHECK(broken_link_in(run.cluster->hub(), *run.cluster->hub().active) == "");
     CHECK(is_broken(run.cluster->hub(), a, b));
     run.cluster->world().heal(a, b);
-    CHECK(run.cluster->run_until([&] { return run.cluster->hub().broken_links.empty(); }, std::chrono::seconds(60)));
+    CHECK(run.cluster->run_until([&] { return run.cluster->hub().broken_links.empty(); },
+                                 std::chrono::seconds(60)));
   }
 }
 
@@ -139,7 +145,9 @@ TEST_CASE("requests wait for the only device left that is just being measured") 
   CHECK(run.end() == "");
 }
 
-TEST_CASE("when the survivors cannot hold the model requests fail with the reason, and service returns when a device joins") {
+TEST_CASE(
+    "when the survivors cannot hold the model requests fail with the reason, and service returns when a "
+    "device joins") {
   const TinyModel model{7};
   SimClusterOptions options = slow_devices(model, 3, 9);
   options.settings.min_stages = 1;
@@ -153,7 +161,8 @@ TEST_CASE("when the survivors cannot hold the model requests fail with the reaso
   Run run(model, options);
   const std::size_t needed = [&] {
     std::set<DeviceId> used;
-    for (std::size_t stage = 0; stage < run.cluster->num_plan_stages(); ++stage) used.insert(run.device_of(stage));
+    for (std::size_t stage = 0; stage < run.cluster->num_plan_stages(); ++stage)
+      used.insert(run.device_of(stage));
     return used.size();
   }();
   REQUIRE(needed >= 2);  // one device cannot hold it
@@ -163,7 +172,8 @@ TEST_CASE("when the survivors cannot hold the model requests fail with the reaso
     run.cluster->kill(DeviceId{device});
     if (++killed == 3 - needed + 1) break;
   }
-  REQUIRE(run.cluster->run_until([&] { return has_ended(run.cluster->events_of(run.id)); }, std::chrono::seconds(60)));
+  REQUIRE(run.cluster->run_until([&] { return has_ended(run.cluster->events_of(run.id)); },
+                                 std::chrono::seconds(60)));
   CHECK(run.cluster->answer(run.id).failed);
   CHECK(run.cluster->answer(run.id).error.find("cannot hold the model") != std::string::npos);
   CHECK(run.cluster->hub().phase == Phase::InsufficientMemory);
@@ -203,7 +213,8 @@ TEST_CASE("a device that joins while others serve is taken in without a token lo
   run.ask_and_wait_for(2);
   const Epoch before = run.cluster->hub().active->epoch;
   run.cluster->start(DeviceId{3});
-  REQUIRE(run.cluster->run_until([&] { return run.cluster->hub().active->epoch != before; }, std::chrono::seconds(30)));
+  REQUIRE(run.cluster->run_until([&] { return run.cluster->hub().active->epoch != before; },
+                                 std::chrono::seconds(30)));
   CHECK(run.cluster->hub().active->uses(DeviceId{3}));
   CHECK(run.end(std::chrono::seconds(600)) == "");
 }

@@ -62,7 +62,8 @@ TEST_CASE("a control group's memory limit counts, and page cache is free memory"
     write(root.file("memory.max"), "max\n");
     write(root.file("outer/memory.max"), "1000000\n");
     write(root.file("outer/memory.current"), "900000\n");
-    write(root.file("outer/memory.stat"), "anon 300000\nfile 600000\ninactive_file 500000\nactive_file 100000\n");
+    write(root.file("outer/memory.stat"),
+          "anon 300000\nfile 600000\ninactive_file 500000\nactive_file 100000\n");
     write(root.file("outer/inner/memory.max"), "5000000\n");
     write(root.file("outer/inner/cpu.max"), "150000 100000\n");
     write(root.file("cpu.max"), "max 100000\n");
@@ -118,7 +119,8 @@ TEST_CASE("host and port are read from what people write") {
   CHECK(parsed("192.168.1.10:7171") == "192.168.1.10 7171");
   CHECK(parsed("tcp://hub.local:1") == "hub.local 1");
   CHECK(parsed("[::1]:65535") == "::1 65535");
-  for (const char* text : {"", ":", "hub", "hub:", ":7171", "hub:0", "hub:65536", "hub:-1", "hub:+5", "hub:71x", "hub: 71", "[]:7171", "tcp://:5"}) {
+  for (const char* text : {"", ":", "hub", "hub:", ":7171", "hub:0", "hub:65536", "hub:-1", "hub:+5",
+                           "hub:71x", "hub: 71", "[]:7171", "tcp://:5"}) {
     CAPTURE(text);
     CHECK(parsed(text).find("is no host:port") != std::string::npos);
   }

@@ -12,11 +12,16 @@ namespace {
 
 constexpr Epoch kEpoch = make_epoch(1, 1);
 
-// Decode steps through take_step, StageExecutor::run and finish_step, as the reactor and the compute thread do them.
+// Decode steps through take_step, StageExecutor::run and finish_step, as the reactor and the compute thread
+// do them.
 class HotWorker {
  public:
   HotWorker(const TinyModel& model, std::uint32_t stage)
-      : stage_(stage), width_(stage == 0 ? 0 : model.config().hidden_size), pool_(1), source_(model.file(), pool_), executor_(*runnable_kernels().back(), pool_, source_) {
+      : stage_(stage),
+        width_(stage == 0 ? 0 : model.config().hidden_size),
+        pool_(1),
+        source_(model.file(), pool_),
+        executor_(*runnable_kernels().back(), pool_, source_) {
     std::vector<DeviceId> devices{kBefore, kBefore, kBefore};
     devices[stage] = kSelf;
     PlanMessage plan = plan_for(model, kEpoch, {2, 5}, devices);
@@ -26,7 +31,8 @@ class HotWorker {
     commands_.reserve(16);
   }
 
-  // Allocations inside the worker for `count` steps; what the network decodes and what it frees after sending is not the worker's.
+  // Allocations inside the worker for `count` steps; what the network decodes and what it frees after sending
+  // is not the worker's.
   std::size_t allocations_in(int count) {
     std::size_t sum = 0;
     for (int i = 0; i < count; ++i) {
@@ -37,7 +43,9 @@ class HotWorker {
       ++position_;
       if (position_ == 400) position_ = 0;  // cut back: the same blocks again
       const std::size_t before = num_allocations();
-      on_event(worker_.state, NetworkEvent(Received{stage_ == 0 ? kHub : kBefore, Lane::Data, std::move(frame)}), worker_.now, commands_);
+      on_event(worker_.state,
+               NetworkEvent(Received{stage_ == 0 ? kHub : kBefore, Lane::Data, std::move(frame)}),
+               worker_.now, commands_);
       auto* run = std::get_if<RunStep>(&commands_.front());
       REQUIRE(run);
       StepDone done = executor_.run(std::move(run->frame));

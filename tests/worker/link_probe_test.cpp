@@ -8,7 +8,8 @@ namespace {
 using std::chrono::microseconds;
 
 // Answers every ping after `latency` there and back and the payload's time.
-std::optional<LinkReport> measure(LinkProbe& probe, Time& now, DeviceId silent, Duration latency, double bytes_per_second) {
+std::optional<LinkReport> measure(LinkProbe& probe, Time& now, DeviceId silent, Duration latency,
+                                  double bytes_per_second) {
   for (int i = 0; i < 100'000; ++i) {
     if (std::optional<LinkProbe::Outgoing> out = probe.next(now)) {
       std::size_t bytes = 0;

@@ -33,7 +33,8 @@ class Fetch : public WorkerDriver {
   StoreChecked all_missing() const {
     StoreChecked checked{.epoch = kEpoch};
     for (const TensorRef& tensor : plan.tensors) {
-      const bool listed = std::ranges::any_of(checked.missing, [&](const MissingTensor& m) { return m.tensor.sha256 == tensor.sha256; });
+      const bool listed = std::ranges::any_of(
+          checked.missing, [&](const MissingTensor& m) { return m.tensor.sha256 == tensor.sha256; });
       if (listed) continue;
       const std::uint32_t panels = num_stored_panels(tensor);
       checked.bytes_total += stored_body_bytes(tensor);
@@ -59,7 +60,8 @@ class Fetch : public WorkerDriver {
   }
   static ShardWritten written(const WriteShard& write) {
     const std::uint32_t panels = num_stored_panels(write.tensor);
-    return {write.tensor.sha256, write.data.first_panel, write.data.num_panels, stored_body_bytes(write.tensor) / panels * write.data.num_panels,
+    return {write.tensor.sha256, write.data.first_panel, write.data.num_panels,
+            stored_body_bytes(write.tensor) / panels * write.data.num_panels,
             write.data.first_panel + write.data.num_panels == panels};
   }
 
@@ -84,7 +86,9 @@ TEST_CASE("what is missing is fetched a few requests ahead, written in order, th
 TEST_CASE("a fetch goes on where the store says") {
   Fetch fetch;
   StoreChecked checked = fetch.all_missing();
-  std::erase_if(checked.missing, [](const MissingTensor& m) { return m.tensor.role != static_cast<std::uint8_t>(TensorRole::Embedding); });
+  std::erase_if(checked.missing, [](const MissingTensor& m) {
+    return m.tensor.role != static_cast<std::uint8_t>(TensorRole::Embedding);
+  });
   REQUIRE(checked.missing.size() == 1);
   checked.missing[0].first_panel = checked.missing[0].num_panels - 2;
   fetch.feed(checked);
@@ -161,7 +165,7 @@ TEST_CASE("a worthless tensor is fetched again, a few times; a disk that refuses
   fetch.tick(std::chrono::minutes(1));
   CHECK(fetch.count<CheckStore>() == 0);
   CHECK(fetch.count_sent<StageStatus>() == 0);  // said once
-  fetch.hear(fetch.plan);                        // the hub did not hear it
+  fetch.hear(fetch.plan);                       // the hub did not hear it
   CHECK(fetch.sent<StageStatus>()->state == StageState::Failed);
 }
 
@@ -170,7 +174,11 @@ TEST_CASE("a hub that does not give a tensor fails the plan with its reason") {
   fetch.feed(fetch.all_missing());
   const auto request = fetch.sent<ShardRequest>();
   fetch.clear();
-  fetch.hear(ShardData{.tensor = request->tensor, .first_panel = request->first_panel, .num_panels = 0, .reason = "no such tensor"}, kHub, Lane::Bulk);
+  fetch.hear(ShardData{.tensor = request->tensor,
+                       .first_panel = request->first_panel,
+                       .num_panels = 0,
+                       .reason = "no such tensor"},
+             kHub, Lane::Bulk);
   const auto failed = fetch.sent<StageStatus>();
   REQUIRE(failed);
   CHECK(failed->state == StageState::Failed);

@@ -68,7 +68,8 @@ TEST_CASE("every representative unit is measured, in bounded time and memory") {
     CHECK(unit.seconds_per_1k_context >= 0);
   }
   CHECK(report->units[2].unit == model.config().head_unit());
-  CHECK(report->units[2].seconds_batch1 > report->units[0].seconds_batch1);  // a matrix product against a row lookup
+  CHECK(report->units[2].seconds_batch1 >
+        report->units[0].seconds_batch1);  // a matrix product against a row lookup
 }
 
 TEST_CASE("windows and several kinds of layers are measured, too") {
@@ -94,7 +95,8 @@ TEST_CASE("a request that makes no sense is refused") {
   CHECK(refused([](ProfileRequest& r) { r.tensors.front().rows = 0; }));
   CHECK(refused([](ProfileRequest& r) { r.tensors.front().unit = 900; }));
   CHECK(refused([](ProfileRequest& r) { r.tensors[1].cols = 32; }));
-  CHECK(refused([](ProfileRequest& r) { r.tensors.erase(r.tensors.begin() + 2); }));  // a layer without its matrix
+  CHECK(refused(
+      [](ProfileRequest& r) { r.tensors.erase(r.tensors.begin() + 2); }));  // a layer without its matrix
 }
 
 }  // namespace shoal

@@ -18,11 +18,19 @@ SharedBuffer rows_of(SharedBufferPool& pool, std::size_t bytes, int value) {
   return rows;
 }
 
-StepFrame step(std::uint64_t number) { return frame_of(Epoch{1}, 1, {group_of(1, number, static_cast<std::uint32_t>(number), 1)}, 0); }
+StepFrame step(std::uint64_t number) {
+  return frame_of(Epoch{1}, 1, {group_of(1, number, static_cast<std::uint32_t>(number), 1)}, 0);
+}
 
 CandidatesFrame candidates(std::uint64_t number) {
-  CandidatesFrame frame{.epoch = Epoch{1}, .stage = 2, .groups = {group_of(1, number, static_cast<std::uint32_t>(number), 1, kWantsLastRow)}};
-  frame.rows.push_back({.sequence = SequenceId{1}, .step = StepNumber{number}, .raw = {{1, 2}, {3, 4}}, .by_raw = {{.id = 5, .logit = 6}}});
+  CandidatesFrame frame{
+      .epoch = Epoch{1},
+      .stage = 2,
+      .groups = {group_of(1, number, static_cast<std::uint32_t>(number), 1, kWantsLastRow)}};
+  frame.rows.push_back({.sequence = SequenceId{1},
+                        .step = StepNumber{number},
+                        .raw = {{1, 2}, {3, 4}},
+                        .by_raw = {{.id = 5, .logit = 6}}});
   return frame;
 }
 
@@ -32,7 +40,8 @@ TEST_CASE("the log answers with exactly what was sent") {
   SharedBufferPool pool;
   SentLog log;
   StepFrame frame = step(1);
-  frame.opens.push_back({.sequence = SequenceId{1}, .depth = 40, .params = {.seed = 9, .logit_bias = {{3, 1.5f}}}});
+  frame.opens.push_back(
+      {.sequence = SequenceId{1}, .depth = 40, .params = {.seed = 9, .logit_bias = {{3, 1.5f}}}});
   frame.sent_at_ns = 77;
   log.keep(0, frame, rows_of(pool, 100, 7));
   log.keep(2, candidates(1));
@@ -77,7 +86,8 @@ TEST_CASE("what a sequence's opening carries counts against the budget") {
   StepFrame frame = step(1);
   log.keep(0, frame, {});
   const std::size_t plain = log.held_bytes();
-  frame.opens.push_back({.sequence = SequenceId{1}, .depth = 1, .params = {.logit_bias = std::vector<LogitBias>(300)}});
+  frame.opens.push_back(
+      {.sequence = SequenceId{1}, .depth = 1, .params = {.logit_bias = std::vector<LogitBias>(300)}});
   log.keep(0, frame, {});
   CHECK(log.held_bytes() >= 2 * plain + 300 * sizeof(LogitBias));
 }

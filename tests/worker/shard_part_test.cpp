@@ -18,10 +18,12 @@
 namespace shoal {
 namespace {
 
-Bytes rows_of(const TinyModel& model, const TensorRef& tensor, std::uint32_t first, std::uint32_t count, std::vector<std::byte>& buffer) {
+Bytes rows_of(const TinyModel& model, const TensorRef& tensor, std::uint32_t first, std::uint32_t count,
+              std::vector<std::byte>& buffer) {
   const ShardData data = shard_data(model, tensor, first, count);
   buffer.clear();
-  for (const Payload& chunk : data.payload) buffer.insert(buffer.end(), chunk.bytes().begin(), chunk.bytes().end());
+  for (const Payload& chunk : data.payload)
+    buffer.insert(buffer.end(), chunk.bytes().begin(), chunk.bytes().end());
   return buffer;
 }
 
@@ -36,7 +38,8 @@ std::vector<std::byte> expected_file(const TinyModel& model, const TensorRef& te
   std::vector<std::byte> buffer;
   const Bytes gguf = rows_of(model, tensor, 0, num_stored_panels(tensor), buffer);
   const std::unique_ptr<std::byte, decltype(&std::free)> body(
-      static_cast<std::byte*>(std::aligned_alloc(64, (stored_body_bytes(tensor) + 63) / 64 * 64)), &std::free);
+      static_cast<std::byte*>(std::aligned_alloc(64, (stored_body_bytes(tensor) + 63) / 64 * 64)),
+      &std::free);
   if (tensor.is_matrix) {
     pack_panels(static_cast<WeightType>(tensor.type), tensor.rows, tensor.cols, gguf.data(), body.get());
   } else {
@@ -46,7 +49,8 @@ std::vector<std::byte> expected_file(const TinyModel& model, const TensorRef& te
 }
 
 const TensorRef& find(const std::vector<TensorRef>& refs, TensorRole role) {
-  return *std::ranges::find_if(refs, [&](const TensorRef& t) { return t.role == static_cast<std::uint8_t>(role); });
+  return *std::ranges::find_if(refs,
+                               [&](const TensorRef& t) { return t.role == static_cast<std::uint8_t>(role); });
 }
 
 void check_file(const TinyModel& model, const TensorRef& tensor, const std::string& path) {
@@ -70,8 +74,9 @@ void flip_bit(const std::string& path, long at) {
 }  // namespace
 
 TEST_CASE("every weight type is stored as its panels and read back verified") {
-  for (const WeightType type : {WeightType::F32, WeightType::F16, WeightType::BF16, WeightType::Q4_0, WeightType::Q4_1, WeightType::Q5_0,
-                                WeightType::Q5_1, WeightType::Q8_0, WeightType::Q4_K, WeightType::Q5_K, WeightType::Q6_K}) {
+  for (const WeightType type : {WeightType::F32, WeightType::F16, WeightType::BF16, WeightType::Q4_0,
+                                WeightType::Q4_1, WeightType::Q5_0, WeightType::Q5_1, WeightType::Q8_0,
+                                WeightType::Q4_K, WeightType::Q5_K, WeightType::Q6_K}) {
     CAPTURE(name_of(type));
     TinyModelOptions options;
     options.num_layers = 1;
@@ -97,9 +102,11 @@ TEST_CASE("half-precision vectors are widened to f32") {
   const TinyModel model{11};
   TensorRef tensor = find(tensor_refs(model), TensorRole::OutputNorm);
   const TemporaryDirectory directory;
-  for (const auto& [type, one, half] : {std::tuple{WeightType::F16, 0x3C00, 0xB800}, std::tuple{WeightType::BF16, 0x3F80, 0xBF00}}) {
+  for (const auto& [type, one, half] :
+       {std::tuple{WeightType::F16, 0x3C00, 0xB800}, std::tuple{WeightType::BF16, 0x3F80, 0xBF00}}) {
     std::vector<std::byte> bytes(tensor.cols * 2);
-    for (std::size_t i = 0; i < tensor.cols; ++i) store(&bytes[2 * i], static_cast<std::uint16_t>(i % 2 ? half : one));
+    for (std::size_t i = 0; i < tensor.cols; ++i)
+      store(&bytes[2 * i], static_cast<std::uint16_t>(i % 2 ? half : one));
     tensor.type = static_cast<std::uint32_t>(type);
     tensor.sha256 = sha256_of(bytes);
     const std::string path = directory.file(panel_file_name(tensor));
@@ -205,7 +212,8 @@ TEST_CASE("a disk that refuses is told with the path, and the fetch goes on once
   {
     Result<ShardPart> part = ShardPart::open(path, tensor);
     REQUIRE(append(*part, model, 5));
-    const rlim_t room = kPanelFileHeaderBytes + 6 * panel_bytes(static_cast<WeightType>(tensor.type), tensor.cols);
+    const rlim_t room =
+        kPanelFileHeaderBytes + 6 * panel_bytes(static_cast<WeightType>(tensor.type), tensor.cols);
     const rlimit tight{room, before.rlim_max};
     ::setrlimit(RLIMIT_FSIZE, &tight);
     const Status refused = append(*part, model, 5);

@@ -22,11 +22,13 @@ std::unique_ptr<ShardStore> opened(const TemporaryDirectory& directory) {
 }
 
 // Fetches what `checked` misses as plan_fetch would, `panels` at a time. Returns the bytes that came.
-std::size_t fetch(ShardStore& store, const TinyModel& model, const StoreChecked& checked, std::uint32_t panels = 9) {
+std::size_t fetch(ShardStore& store, const TinyModel& model, const StoreChecked& checked,
+                  std::uint32_t panels = 9) {
   std::size_t received = 0;
   for (const MissingTensor& missing : checked.missing) {
     for (std::uint32_t at = missing.first_panel; at < missing.num_panels; at += panels) {
-      const ShardData data = shard_data(model, missing.tensor, at, std::min(panels, missing.num_panels - at), 700);
+      const ShardData data =
+          shard_data(model, missing.tensor, at, std::min(panels, missing.num_panels - at), 700);
       for (const Payload& chunk : data.payload) received += chunk.size();
       const auto outcome = store.write(missing.tensor, data);
       if (const auto* failed = std::get_if<StoreFailed>(&outcome)) FAIL(failed->reason);
@@ -43,13 +45,15 @@ void check_contents(ShardStore& store, const TinyModel& model, const std::vector
   ThreadPool pool(1);
   GgufShardSource truth(model.file(), pool);
   for (const TensorSpec& spec : model.specs()) {
-    if (std::ranges::none_of(refs, [&](const TensorRef& ref) { return ref.name == spec.file_name; })) continue;
+    if (std::ranges::none_of(refs, [&](const TensorRef& ref) { return ref.name == spec.file_name; }))
+      continue;
     CAPTURE(spec.file_name);
     if (spec.is_matrix) {
       const Result<PanelMatrix> ours = store.matrix(spec);
       REQUIRE(ours);
       CHECK(reinterpret_cast<std::uintptr_t>(ours->panels) % 64 == 0);
-      CHECK(std::memcmp(ours->panels, truth.matrix(spec)->panels, panel_matrix_bytes(spec.type, spec.rows, spec.cols)) == 0);
+      CHECK(std::memcmp(ours->panels, truth.matrix(spec)->panels,
+                        panel_matrix_bytes(spec.type, spec.rows, spec.cols)) == 0);
     } else {
       const Result<std::span<const float>> ours = store.vector(spec);
       REQUIRE(ours);
@@ -89,7 +93,8 @@ TEST_CASE("a fetch cut off by the process's end goes on in the next one") {
     REQUIRE(checked.missing.size() == 1);
     REQUIRE(checked.missing[0].first_panel == at);
     CHECK(checked.bytes_present == at * checked.missing[0].panel_stored_bytes);
-    const auto outcome = store->write(refs.front(), shard_data(model, refs.front(), at, std::min(4u, panels - at)));
+    const auto outcome =
+        store->write(refs.front(), shard_data(model, refs.front(), at, std::min(4u, panels - at)));
     REQUIRE(std::holds_alternative<ShardWritten>(outcome));
   }
   const auto store = opened(directory);
@@ -110,7 +115,8 @@ TEST_CASE("files that are not what their names say are removed and fetched again
   SUBCASE("cut short") { std::filesystem::resize_file(path, size / 2); }
   SUBCASE("empty") { std::filesystem::resize_file(path, 0); }
   SUBCASE("too long") { std::filesystem::resize_file(path, size + 1); }
-  for (const std::uint64_t at : {std::uint64_t{0}, std::uint64_t{13}, std::uint64_t{76}, std::uint64_t{126}, std::uint64_t{128}, size - 1}) {
+  for (const std::uint64_t at : {std::uint64_t{0}, std::uint64_t{13}, std::uint64_t{76}, std::uint64_t{126},
+                                 std::uint64_t{128}, size - 1}) {
     SUBCASE(("a flipped bit at " + std::to_string(at)).c_str()) {
       std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
       file.seekg(static_cast<std::streamoff>(at));
@@ -129,13 +135,16 @@ TEST_CASE("files that are not what their names say are removed and fetched again
   check_contents(*store, model, refs);
 }
 
-TEST_CASE("leftovers that nothing can go on with are removed at the start; other layouts' files are left alone") {
+TEST_CASE(
+    "leftovers that nothing can go on with are removed at the start; other layouts' files are left alone") {
   const TemporaryDirectory directory;
-  for (const char* name : {"aa-v1.panels.part", "bb-v1.panels.resume", "cc-v1.panels.resume.new", "dd-v0.panels", "ee-v1.panels.part", "ee-v1.panels.resume"}) {
+  for (const char* name : {"aa-v1.panels.part", "bb-v1.panels.resume", "cc-v1.panels.resume.new",
+                           "dd-v0.panels", "ee-v1.panels.part", "ee-v1.panels.resume"}) {
     std::ofstream(directory.file(name)) << "something";
   }
   (void)opened(directory);
-  CHECK(directory.names() == std::vector<std::string>{"dd-v0.panels", "ee-v1.panels.part", "ee-v1.panels.resume"});
+  CHECK(directory.names() ==
+        std::vector<std::string>{"dd-v0.panels", "ee-v1.panels.part", "ee-v1.panels.resume"});
 }
 
 TEST_CASE("wrong bytes, wrong order and wrong sizes begin the tensor anew") {

@@ -15,10 +15,12 @@
 namespace shoal {
 namespace {
 
-// One worker per stage, each with its own executor; frames go from one to the next as they would over the network.
+// One worker per stage, each with its own executor; frames go from one to the next as they would over the
+// network.
 class Pipeline {
  public:
-  Pipeline(const TinyModel& model, const std::vector<std::uint32_t>& cuts) : model_(model), pool_(1), source_(model.file(), pool_) {
+  Pipeline(const TinyModel& model, const std::vector<std::uint32_t>& cuts)
+      : model_(model), pool_(1), source_(model.file(), pool_) {
     std::vector<DeviceId> devices;
     for (std::uint32_t i = 0; i <= cuts.size(); ++i) devices.push_back(DeviceId{i + 1});
     plan = plan_for(model, Epoch{1}, cuts, devices);
@@ -50,8 +52,8 @@ class Pipeline {
   }
 
   // Greedy tokens after `prompt`, the prompt in chunks.
-  std::vector<TokenId> generate(SequenceId sequence, const std::vector<TokenId>& prompt, const SamplingParams& params, std::size_t count,
-                                std::uint32_t chunk) {
+  std::vector<TokenId> generate(SequenceId sequence, const std::vector<TokenId>& prompt,
+                                const SamplingParams& params, std::size_t count, std::uint32_t chunk) {
     std::vector<TokenId> answer;
     std::vector<TokenId> next = prompt;
     std::uint32_t position = 0;
@@ -61,7 +63,8 @@ class Pipeline {
       frame.pipeline = PipelineId{1};
       const auto rows = std::min<std::uint32_t>(chunk, static_cast<std::uint32_t>(next.size()));
       const bool last = rows == next.size();
-      frame.groups = {group_of(raw(sequence), step, position, rows, last ? std::uint32_t{kWantsLastRow} : 0u)};
+      frame.groups = {
+          group_of(raw(sequence), step, position, rows, last ? std::uint32_t{kWantsLastRow} : 0u)};
       frame.ids.assign(next.begin(), next.begin() + rows);
       if (step == 1) frame.opens.push_back({.sequence = sequence, .depth = 1, .params = params});
       const CandidatesFrame candidates = run(std::move(frame));
@@ -70,7 +73,8 @@ class Pipeline {
       position += rows;
       next.erase(next.begin(), next.begin() + rows);
       if (!last) continue;
-      const std::optional<Choice> choice = choose_token(candidates.rows.front(), params, model_.config().vocab_size);
+      const std::optional<Choice> choice =
+          choose_token(candidates.rows.front(), params, model_.config().vocab_size);
       REQUIRE(choice);
       answer.push_back(choice->id);
       next = {choice->id};
@@ -108,7 +112,9 @@ SamplingParams sampling() {
 
 }  // namespace
 
-TEST_CASE("any cut into stages gives the whole model's tokens, sampling parameters travelling with the first rows") {
+TEST_CASE(
+    "any cut into stages gives the whole model's tokens, sampling parameters travelling with the first "
+    "rows") {
   const TinyModel model{41};
   const std::vector<TokenId> prompt = prompt_of(21);
   Result<WholeModel> whole = WholeModel::open(model.path(), *runnable_kernels().back(), 1, 512, 64);
@@ -118,7 +124,8 @@ TEST_CASE("any cut into stages gives the whole model's tokens, sampling paramete
   std::vector<TokenId> tokens;
   for (const Choice& choice : *expected) tokens.push_back(choice.id);
   const std::uint32_t head = model.config().head_unit();
-  for (const std::vector<std::uint32_t>& cuts : std::vector<std::vector<std::uint32_t>>{{}, {1}, {4}, {head}, {1, head}, {2, 3, 5}, {1, 2, 3, 4, 5, 6, 7}}) {
+  for (const std::vector<std::uint32_t>& cuts : std::vector<std::vector<std::uint32_t>>{
+           {}, {1}, {4}, {head}, {1, head}, {2, 3, 5}, {1, 2, 3, 4, 5, 6, 7}}) {
     for (const std::uint32_t chunk : {64u, 8u, 1u}) {
       CAPTURE(cuts.size());
       CAPTURE(chunk);
@@ -132,7 +139,9 @@ TEST_CASE("a stage of the head alone gets the wanted rows only") {
   const TinyModel model{41};
   Pipeline pipeline(model, {model.config().head_unit()});
   const std::size_t row = model.config().activation_bytes();
-  StepFrame frame = frame_of(Epoch{1}, 0, {group_of(1, 1, 0, 5), group_of(2, 1, 0, 4, kWantsLastRow), group_of(3, 1, 0, 3, kWantsAllRows)}, 0);
+  StepFrame frame = frame_of(
+      Epoch{1}, 0,
+      {group_of(1, 1, 0, 5), group_of(2, 1, 0, 4, kWantsLastRow), group_of(3, 1, 0, 3, kWantsAllRows)}, 0);
   CHECK(pipeline.run(std::move(frame)).rows.size() == 4);
   CHECK(pipeline.payload_bytes[0] == 4 * row);
   StepFrame none = frame_of(Epoch{1}, 0, {group_of(1, 2, 5, 5)}, 0);
@@ -147,7 +156,8 @@ TEST_CASE("closing a sequence frees its blocks at every stage, beside rows of ot
   REQUIRE_FALSE(free.empty());
   (void)pipeline.generate(SequenceId{1}, prompt_of(40), {}, 1, 64);
   CHECK(pipeline.executor(0).free_kv_blocks() != free);
-  (void)pipeline.run(frame_of(Epoch{1}, 0, {group_of(1, 2, 41, 0, kCloses), group_of(2, 1, 0, 2, kWantsLastRow)}, 0));
+  (void)pipeline.run(
+      frame_of(Epoch{1}, 0, {group_of(1, 2, 41, 0, kCloses), group_of(2, 1, 0, 2, kWantsLastRow)}, 0));
   (void)pipeline.run(frame_of(Epoch{1}, 0, {group_of(2, 2, 2, 0, kCloses)}, 0));
   CHECK(pipeline.executor(0).free_kv_blocks() == free);
   CHECK(pipeline.executor(1).free_kv_blocks() == free);
@@ -163,7 +173,9 @@ TEST_CASE("a payload in several chunks is the same as in one") {
   options.num_layers = 2;
   const TinyModel model{41, options};
   Pipeline pipeline(model, {2});
-  const auto rows = [&](std::uint64_t sequence) { return frame_of(Epoch{1}, 0, {group_of(sequence, 1, 0, 64, kWantsAllRows)}, 0); };
+  const auto rows = [&](std::uint64_t sequence) {
+    return frame_of(Epoch{1}, 0, {group_of(sequence, 1, 0, 64, kWantsAllRows)}, 0);
+  };
   StepDone whole = pipeline.executor(0).run(rows(1));
   REQUIRE_FALSE(whole.error);
   StepFrame frame = std::move(std::get<StepFrame>(whole.output));
@@ -171,7 +183,9 @@ TEST_CASE("a payload in several chunks is the same as in one") {
   cut.groups.front().sequence = SequenceId{2};
   cut.payload.clear();
   const Bytes bytes = frame.payload.front().bytes();
-  for (std::size_t at = 0; at < bytes.size(); at += 10'000) cut.payload.push_back(Payload::copy_of(bytes.subspan(at, std::min<std::size_t>(10'000, bytes.size() - at))));
+  for (std::size_t at = 0; at < bytes.size(); at += 10'000)
+    cut.payload.push_back(
+        Payload::copy_of(bytes.subspan(at, std::min<std::size_t>(10'000, bytes.size() - at))));
   StepDone one = pipeline.executor(1).run(std::move(frame));
   StepDone several = pipeline.executor(1).run(std::move(cut));
   auto& a = std::get<CandidatesFrame>(one.output).rows;
@@ -187,11 +201,13 @@ TEST_CASE("a payload in several chunks is the same as in one") {
 TEST_CASE("what cannot be run or opened is an error with the frame it was about") {
   const TinyModel model{41};
   Pipeline pipeline(model, {3});
-  StepDone done = pipeline.executor(0).run(frame_of(Epoch{1}, 1, {group_of(1, 1, 0, 1)}, model.config().hidden_size));
+  StepDone done =
+      pipeline.executor(0).run(frame_of(Epoch{1}, 1, {group_of(1, 1, 0, 1)}, model.config().hidden_size));
   REQUIRE(done.error);
   CHECK(done.error->code() == ErrorCode::Unavailable);
   CHECK(groups_of(done).size() == 1);
-  done = pipeline.executor(0).run(frame_of(Epoch{1}, 0, {group_of(1, 1, 5, 1)}, 0));  // a hole in the sequence
+  done =
+      pipeline.executor(0).run(frame_of(Epoch{1}, 0, {group_of(1, 1, 5, 1)}, 0));  // a hole in the sequence
   REQUIRE(done.error);
   CHECK(groups_of(done).front().first_position == 5);
   StepFrame broken = frame_of(Epoch{1}, 1, {group_of(1, 1, 0, 1)}, model.config().hidden_size);

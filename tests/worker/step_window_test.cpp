@@ -32,7 +32,8 @@ TEST_CASE("a frame is taken whole or not at all") {
   window.take(Groups{group_of(1, 1, 0, 3)});
   CHECK(window.judge(Groups{group_of(1, 2, 3, 1), group_of(2, 1, 0, 3)}).verdict == Verdict::Take);
   CHECK(window.judge(Groups{group_of(1, 2, 3, 1), group_of(2, 2, 3, 1)}).verdict == Verdict::Gap);
-  CHECK(window.judge(Groups{group_of(1, 1, 0, 3), group_of(2, 1, 0, 3)}).verdict == Verdict::Gap);  // half old, half new
+  CHECK(window.judge(Groups{group_of(1, 1, 0, 3), group_of(2, 1, 0, 3)}).verdict ==
+        Verdict::Gap);  // half old, half new
   CHECK(window.num_sequences() == 1);
 }
 

@@ -38,13 +38,15 @@ TEST_CASE("the store thread checks and writes while the compute thread opens sta
     const WorkerEvent answer = next_result(disk);
     const auto& checked = std::get<StoreChecked>(answer);
     for (const MissingTensor& missing : checked.missing) {
-      StoreThread::Work write = WriteShard{missing.tensor, shard_data(model, missing.tensor, 0, missing.num_panels)};
+      StoreThread::Work write =
+          WriteShard{missing.tensor, shard_data(model, missing.tensor, 0, missing.num_panels)};
       while (!disk.try_push(write)) std::this_thread::yield();
       CHECK(std::get<ShardWritten>(next_result(disk)).complete);
     }
     ComputeThread::Work open = OpenStages{plan, DeviceId{1}};
     REQUIRE(compute.try_push(open));
-    while (const std::optional<WorkerEvent> event = compute.try_pop()) {  // of the version before, most likely
+    while (const std::optional<WorkerEvent> event =
+               compute.try_pop()) {  // of the version before, most likely
       CHECK_FALSE(std::get<StagesOpened>(*event).error);
       ++opened_stages;
     }
@@ -56,7 +58,9 @@ TEST_CASE("the store thread checks and writes while the compute thread opens sta
 }
 
 TEST_CASE("work that finds no room is answered, not forgotten") {
-  RunStep step{StepFrame{.epoch = Epoch{5}, .stage = 2, .groups = {{.sequence = SequenceId{1}, .step = StepNumber{3}, .num_rows = 1}}}};
+  RunStep step{StepFrame{.epoch = Epoch{5},
+                         .stage = 2,
+                         .groups = {{.sequence = SequenceId{1}, .step = StepNumber{3}, .num_rows = 1}}}};
   const WorkerEvent done = no_room_for(step);
   CHECK(groups_of(std::get<StepDone>(done)).front().step == StepNumber{3});
   CHECK(std::get<StepDone>(done).error);

@@ -18,7 +18,9 @@ Sha256 sha256_of(Bytes bytes) {
   return digest;
 }
 
-std::vector<TensorRef> tensor_refs(const TinyModel& model) { return tensor_refs(model, {0, model.config().num_units()}); }
+std::vector<TensorRef> tensor_refs(const TinyModel& model) {
+  return tensor_refs(model, {0, model.config().num_units()});
+}
 
 std::vector<TensorRef> tensor_refs(const TinyModel& model, Range units) {
   std::vector<TensorRef> refs;
@@ -36,7 +38,8 @@ std::vector<TensorRef> tensor_refs(const TinyModel& model, Range units) {
   return refs;
 }
 
-ShardData shard_data(const TinyModel& model, const TensorRef& tensor, std::uint32_t first_panel, std::uint32_t num_panels, std::size_t chunk_bytes) {
+ShardData shard_data(const TinyModel& model, const TensorRef& tensor, std::uint32_t first_panel,
+                     std::uint32_t num_panels, std::size_t chunk_bytes) {
   Bytes bytes = model.file().data(*model.file().find_tensor(tensor.name));
   if (tensor.is_matrix) {
     const std::uint64_t row_bytes = gguf_row_bytes(static_cast<WeightType>(tensor.type), tensor.cols);
@@ -44,17 +47,28 @@ ShardData shard_data(const TinyModel& model, const TensorRef& tensor, std::uint3
     const std::uint64_t end = std::min<std::uint64_t>(first + num_panels * kPanelRows, tensor.rows);
     bytes = bytes.subspan(first * row_bytes, (end - first) * row_bytes);
   }
-  ShardData data{.tensor = tensor.sha256, .first_panel = first_panel, .num_panels = num_panels, .reason = {}, .payload = {}};
+  ShardData data{.tensor = tensor.sha256,
+                 .first_panel = first_panel,
+                 .num_panels = num_panels,
+                 .reason = {},
+                 .payload = {}};
   for (std::size_t at = 0; at < bytes.size(); at += chunk_bytes) {
     data.payload.push_back(Payload::copy_of(bytes.subspan(at, std::min(chunk_bytes, bytes.size() - at))));
   }
   return data;
 }
 
-PlanMessage plan_for(const TinyModel& model, Epoch epoch, const std::vector<std::uint32_t>& cuts, const std::vector<DeviceId>& devices) {
+PlanMessage plan_for(const TinyModel& model, Epoch epoch, const std::vector<std::uint32_t>& cuts,
+                     const std::vector<DeviceId>& devices) {
   const ModelConfig& config = model.config();
-  PlanMessage plan{.epoch = epoch, .pipeline = PipelineId{1}, .config = serialise(config), .tensors = tensor_refs(model), .max_context = 512,
-                   .max_rows = 64, .max_sequences = 8, .log_bytes = 1 << 20};
+  PlanMessage plan{.epoch = epoch,
+                   .pipeline = PipelineId{1},
+                   .config = serialise(config),
+                   .tensors = tensor_refs(model),
+                   .max_context = 512,
+                   .max_rows = 64,
+                   .max_sequences = 8,
+                   .log_bytes = 1 << 20};
   plan.kv_blocks.assign(kv_kinds(config).size(), 64);
   std::vector<std::uint32_t> ends = cuts;
   ends.push_back(config.num_units());

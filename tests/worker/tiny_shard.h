@@ -16,11 +16,12 @@ std::vector<TensorRef> tensor_refs(const TinyModel& model);
 std::vector<TensorRef> tensor_refs(const TinyModel& model, Range units);
 
 // What the hub answers to the request, in chunks of `chunk_bytes`.
-ShardData shard_data(const TinyModel& model, const TensorRef& tensor, std::uint32_t first_panel, std::uint32_t num_panels,
-                     std::size_t chunk_bytes = 1 << 20);
+ShardData shard_data(const TinyModel& model, const TensorRef& tensor, std::uint32_t first_panel,
+                     std::uint32_t num_panels, std::size_t chunk_bytes = 1 << 20);
 
 // A plan for `model` cut before the units in `cuts`; stage i runs on devices[i].
-PlanMessage plan_for(const TinyModel& model, Epoch epoch, const std::vector<std::uint32_t>& cuts, const std::vector<DeviceId>& devices);
+PlanMessage plan_for(const TinyModel& model, Epoch epoch, const std::vector<std::uint32_t>& cuts,
+                     const std::vector<DeviceId>& devices);
 
 // An empty directory for one test, removed with the object.
 class TemporaryDirectory {

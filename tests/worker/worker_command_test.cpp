@@ -24,7 +24,8 @@ Outcome run_worker_with(const std::string& arguments) {
   REQUIRE(pipe);
   Outcome outcome;
   std::array<char, 4096> buffer;
-  while (const std::size_t n = std::fread(buffer.data(), 1, buffer.size(), pipe)) outcome.output.append(buffer.data(), n);
+  while (const std::size_t n = std::fread(buffer.data(), 1, buffer.size(), pipe))
+    outcome.output.append(buffer.data(), n);
   const int status = ::pclose(pipe);
   outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   return outcome;
@@ -69,7 +70,8 @@ TEST_CASE("misuse ends with status 2 and says what was wrong") {
 TEST_CASE("help is help") {
   const Outcome outcome = run_worker_with("--help");
   CHECK(outcome.status == 0);
-  for (const char* option : {"--hub", "--token", "--token-file", "--name", "--state", "--listen", "--memory", "--threads", "--kernels", "--log"}) {
+  for (const char* option : {"--hub", "--token", "--token-file", "--name", "--state", "--listen", "--memory",
+                             "--threads", "--kernels", "--log"}) {
     CHECK(outcome.output.find(option) != std::string::npos);
   }
 }
@@ -77,7 +79,8 @@ TEST_CASE("help is help") {
 TEST_CASE("a state directory that cannot be used ends with status 1, the path and what to do") {
   const TemporaryDirectory directory;
   std::ofstream(directory.file("file")) << "x";
-  const Outcome outcome = run_worker_with("--hub 127.0.0.1:1 --token '" + a_token() + "' --state " + directory.file("file"));
+  const Outcome outcome =
+      run_worker_with("--hub 127.0.0.1:1 --token '" + a_token() + "' --state " + directory.file("file"));
   CHECK(outcome.status == 1);
   CHECK(outcome.output.find(directory.file("file")) != std::string::npos);
   CHECK(outcome.output.find("--state") != std::string::npos);
@@ -85,8 +88,9 @@ TEST_CASE("a state directory that cannot be used ends with status 1, the path an
 
 TEST_CASE("a worker that is told to stop while it looks for its hub stops cleanly") {
   const TemporaryDirectory directory;
-  const std::string command = "timeout -s TERM 1 " SHOAL_BIN_DIR "/shoal-worker --hub 127.0.0.1:1 --log warn --token '" + a_token() + "' --state " +
-                              directory.path() + "; test $? -le 124";
+  const std::string command = "timeout -s TERM 1 " SHOAL_BIN_DIR
+                              "/shoal-worker --hub 127.0.0.1:1 --log warn --token '" +
+                              a_token() + "' --state " + directory.path() + "; test $? -le 124";
   CHECK(std::system(command.c_str()) == 0);
 }
 

@@ -39,18 +39,25 @@ StepFrame copy_of(const StepFrame& frame) {
   return copy;
 }
 
-RowGroup group_of(std::uint64_t sequence, std::uint64_t step, std::uint32_t position, std::uint32_t rows, std::uint32_t flags) {
-  return {.sequence = SequenceId{sequence}, .step = StepNumber{step}, .first_position = position, .num_rows = rows, .flags = flags};
+RowGroup group_of(std::uint64_t sequence, std::uint64_t step, std::uint32_t position, std::uint32_t rows,
+                  std::uint32_t flags) {
+  return {.sequence = SequenceId{sequence},
+          .step = StepNumber{step},
+          .first_position = position,
+          .num_rows = rows,
+          .flags = flags};
 }
 
-StepFrame frame_of(Epoch epoch, std::uint32_t stage, std::vector<RowGroup> groups, std::size_t floats_per_row) {
+StepFrame frame_of(Epoch epoch, std::uint32_t stage, std::vector<RowGroup> groups,
+                   std::size_t floats_per_row) {
   StepFrame frame;
   frame.epoch = epoch;
   frame.pipeline = PipelineId{1};
   frame.stage = stage;
   frame.groups = std::move(groups);
   for (const RowGroup& group : frame.groups) {
-    for (std::uint32_t i = 0; i < group.num_rows; ++i) frame.ids.push_back(static_cast<TokenId>(group.first_position + i));
+    for (std::uint32_t i = 0; i < group.num_rows; ++i)
+      frame.ids.push_back(static_cast<TokenId>(group.first_position + i));
   }
   std::vector<float> values(frame.ids.size() * floats_per_row);
   for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);

@@ -19,7 +19,9 @@ class WorkerDriver {
   WorkerDriver();
 
   void feed(WorkerEvent event);
-  void hear(Message message, DeviceId from = kHub, Lane lane = Lane::Control) { feed(NetworkEvent(Received{from, lane, std::move(message)})); }
+  void hear(Message message, DeviceId from = kHub, Lane lane = Lane::Control) {
+    feed(NetworkEvent(Received{from, lane, std::move(message)}));
+  }
   void advance(Duration by) { now += by; }
   void tick(Duration after = kTick);
 
@@ -77,8 +79,11 @@ class WorkerDriver {
 // PlanMessages and StepFrames hold move-only payloads: copies for repeats.
 StepFrame copy_of(const StepFrame& frame);
 
-// One row group of `rows` rows, and a frame of it for `stage` with ids and (behind the embedding) a payload of counting floats.
-RowGroup group_of(std::uint64_t sequence, std::uint64_t step, std::uint32_t position, std::uint32_t rows, std::uint32_t flags = 0);
-StepFrame frame_of(Epoch epoch, std::uint32_t stage, std::vector<RowGroup> groups, std::size_t floats_per_row);
+// One row group of `rows` rows, and a frame of it for `stage` with ids and (behind the embedding) a payload
+// of counting floats.
+RowGroup group_of(std::uint64_t sequence, std::uint64_t step, std::uint32_t position, std::uint32_t rows,
+                  std::uint32_t flags = 0);
+StepFrame frame_of(Epoch epoch, std::uint32_t stage, std::vector<RowGroup> groups,
+                   std::size_t floats_per_row);
 
 }  // namespace shoal

@@ -19,7 +19,9 @@ const TinyModel& model() {
 std::size_t width() { return model().config().hidden_size; }
 
 // Self runs the middle of three stages.
-PlanMessage middle_plan(Epoch epoch = kEpoch) { return plan_for(model(), epoch, {2, 5}, {kBefore, kSelf, kAfter}); }
+PlanMessage middle_plan(Epoch epoch = kEpoch) {
+  return plan_for(model(), epoch, {2, 5}, {kBefore, kSelf, kAfter});
+}
 
 StepFrame middle_step(std::uint64_t step, std::uint32_t position, std::uint32_t rows, Epoch epoch = kEpoch) {
   return frame_of(epoch, 1, {group_of(1, step, position, rows)}, width());
@@ -28,7 +30,12 @@ StepFrame middle_step(std::uint64_t step, std::uint32_t position, std::uint32_t 
 // What the compute thread would answer.
 StepDone done_with(RunStep& run, std::byte value = std::byte{1}) {
   static SharedBufferPool pool;
-  StepDone done{.epoch = run.frame.epoch, .stage = run.frame.stage, .output = {}, .rows = {}, .seconds = 0.5, .error = {}};
+  StepDone done{.epoch = run.frame.epoch,
+                .stage = run.frame.stage,
+                .output = {},
+                .rows = {},
+                .seconds = 0.5,
+                .error = {}};
   done.rows = pool.take(run.frame.ids.size() * width() * sizeof(float));
   std::fill_n(done.rows.data(), done.rows.size(), value);
   StepFrame next = std::move(run.frame);
@@ -105,7 +112,8 @@ TEST_CASE("a plan is checked against the store, reported ready and opened when t
 TEST_CASE("stages that cannot be opened are told to the hub with the reason, cut to what a message carries") {
   WorkerDriver worker;
   worker.run_plan(middle_plan());
-  worker.feed(StagesOpened{.epoch = kEpoch, .error = Error(ErrorCode::OutOfMemory, "no memory\x01" + std::string(5000, 'x'))});
+  worker.feed(StagesOpened{.epoch = kEpoch,
+                           .error = Error(ErrorCode::OutOfMemory, "no memory\x01" + std::string(5000, 'x'))});
   const auto failed = worker.sent<StageStatus>();
   REQUIRE(failed);
   CHECK(failed->state == StageState::Failed);
@@ -242,7 +250,11 @@ TEST_CASE("a step that fails is refused with its reason; one of an ended plan is
   worker.run_plan(middle_plan());
   worker.hear(middle_step(1, 0, 3), kBefore, Lane::Data);
   auto run = worker.take<RunStep>();
-  StepDone failed{.epoch = kEpoch, .stage = 1, .output = {}, .rows = {}, .error = Error(ErrorCode::OutOfMemory, "no KV block")};
+  StepDone failed{.epoch = kEpoch,
+                  .stage = 1,
+                  .output = {},
+                  .rows = {},
+                  .error = Error(ErrorCode::OutOfMemory, "no KV block")};
   failed.output = std::move(run->frame);
   worker.feed(std::move(failed));
   const auto refused = worker.sent<StepRefused>();
@@ -251,8 +263,16 @@ TEST_CASE("a step that fails is refused with its reason; one of an ended plan is
   CHECK(refused->sequence == SequenceId{1});
   CHECK(refused->step == StepNumber{1});
   CHECK(worker.state.running.empty());
-  worker.feed(StepDone{.epoch = make_epoch(1, 0), .stage = 1, .output = {}, .rows = {}, .error = Error(ErrorCode::Corrupt, "old")});
-  worker.feed(StepDone{.epoch = kEpoch, .stage = 1, .output = {}, .rows = {}, .error = Error(ErrorCode::Corrupt, "of nothing")});
+  worker.feed(StepDone{.epoch = make_epoch(1, 0),
+                       .stage = 1,
+                       .output = {},
+                       .rows = {},
+                       .error = Error(ErrorCode::Corrupt, "old")});
+  worker.feed(StepDone{.epoch = kEpoch,
+                       .stage = 1,
+                       .output = {},
+                       .rows = {},
+                       .error = Error(ErrorCode::Corrupt, "of nothing")});
   CHECK(worker.commands.empty());
 }
 
@@ -268,7 +288,11 @@ TEST_CASE("steps between two stages on one worker stay at home") {
   worker.hear(std::move(*out), kAfter, Lane::Data);
   auto last = worker.take<RunStep>();
   REQUIRE(last);
-  StepDone done{.epoch = kEpoch, .stage = 2, .output = CandidatesFrame{.epoch = kEpoch, .stage = 2, .groups = last->frame.groups}, .rows = {}, .error = {}};
+  StepDone done{.epoch = kEpoch,
+                .stage = 2,
+                .output = CandidatesFrame{.epoch = kEpoch, .stage = 2, .groups = last->frame.groups},
+                .rows = {},
+                .error = {}};
   worker.feed(std::move(done));
   DeviceId to{99};
   CHECK(worker.sent<CandidatesFrame>(&to));
