@@ -280,12 +280,29 @@ Result<ZmqMonitor> ZmqMonitor::open(ZmqContext& context, ZmqSocket& watched) {
   const std::string endpoint = "inproc://monitor-" + std::to_string(next_name++);
   Result<ZmqSocket> pair = ZmqSocket::open(context, ZmqKind::Pair);
   if (!pair) return fail(pair.error());
-  if (zmq_socket_monitor(watched.raw(), endpoint.c_str(), kWatchedEvents) != 0 || !pair->connect(endpoint)) {
-    return fail(ErrorCode::OutOfMemory, std::string("watching a socket: ") + zmq_strerror(zmq_errno()));
-  }
+  set(pair->raw(), ZMQ_RCVHWM, 0);  // never full: see the class
   ZmqMonitor monitor;
   monitor.pair_ = *std::move(pair);
+  const bool watches = zmq_socket_monitor(watched.raw(), endpoint.c_str(), kWatchedEvents) == 0;
+  if (watches) monitor.watched_ = watched.raw();
+  if (!watches || !monitor.pair_.connect(endpoint))
+    return fail(ErrorCode::OutOfMemory, std::string("watching a socket: ") + zmq_strerror(zmq_errno()));
   return monitor;
+}
+
+ZmqMonitor& ZmqMonitor::operator=(ZmqMonitor&& other) noexcept {
+  if (this != &other) {
+    close();
+    watched_ = std::exchange(other.watched_, nullptr);
+    pair_ = std::move(other.pair_);
+  }
+  return *this;
+}
+
+void ZmqMonitor::close() {
+  if (watched_) zmq_socket_monitor(watched_, nullptr, 0);
+  watched_ = nullptr;
+  pair_.close();
 }
 
 // Two frames: the event's number and value, unaligned, and the endpoint.

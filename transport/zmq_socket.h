@@ -111,16 +111,22 @@ struct ZmqConnectionEvent {
   enum Kind { Accepted, Up, Down, NotMade, KeyRefused, HandshakeFailed } kind{};
   int fd = -1;  // Accepted, Down
 };
+// The watched socket outlives its monitor. Closing ends the watching first: libzmq's I/O thread tells events
+// by a blocking send, and with nobody left to read them it would stand still, and with it every connection.
 class ZmqMonitor {
  public:
   ZmqMonitor() = default;
   static Result<ZmqMonitor> open(ZmqContext& context, ZmqSocket& watched);
-  ZmqMonitor(ZmqMonitor&&) = default;
-  ZmqMonitor& operator=(ZmqMonitor&&) = default;
+  ZmqMonitor(ZmqMonitor&& other) noexcept
+      : watched_(std::exchange(other.watched_, nullptr)), pair_(std::move(other.pair_)) {}
+  ZmqMonitor& operator=(ZmqMonitor&& other) noexcept;
+  ~ZmqMonitor() { close(); }
+  void close();
   std::optional<ZmqConnectionEvent> next();  // nullopt: nothing more
   ZmqSocket& socket() { return pair_; }
 
  private:
+  void* watched_ = nullptr;
   ZmqSocket pair_;
 };
 

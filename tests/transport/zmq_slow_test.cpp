@@ -172,4 +172,26 @@ TEST_CASE("hundreds of connections that never speak do not keep a worker out") {
   for (int fd : silent) ::close(fd);
 }
 
+TEST_CASE("connections given up at the moment they break do not stop the network") {
+  ZmqNode hub(hub_options());
+  for (std::uint32_t round = 0; round < 20; ++round) {
+    CAPTURE(round);
+    constexpr std::uint32_t kNumDevices = 40;
+    ZmqNode worker(worker_options());
+    REQUIRE(worker.network->admit(kHub, hub.keys.public_key));
+    const auto device = [&](std::uint32_t i) { return DeviceId{100 + round * kNumDevices + i}; };
+    for (std::uint32_t i = 0; i < kNumDevices; ++i)
+      REQUIRE(
+          hub.network->connect(device(i), Lane::Data, worker.endpoint(Lane::Data), worker.keys.public_key));
+    REQUIRE(run_until({&hub, &worker}, [&] { return hub.count<PeerUp>() == (round + 1) * kNumDevices; }));
+    std::thread death([&] { worker.network.reset(); });
+    for (std::uint32_t i = 0; i < kNumDevices; ++i) hub.network->disconnect(device(i), Lane::Data);
+    death.join();
+  }
+  ZmqNode alive(worker_options());
+  REQUIRE(alive.network->admit(kHub, hub.keys.public_key));
+  REQUIRE(hub.network->connect(kOne, Lane::Data, alive.endpoint(Lane::Data), alive.keys.public_key));
+  CHECK(run_until({&hub, &alive}, [&] { return hub.is_up(kOne, Lane::Data); }));
+}
+
 }  // namespace shoal
