@@ -11,6 +11,6 @@ namespace shoal {
 std::string printable(std::string_view text, std::size_t max_bytes = 96);
 
 // The same between quotes, for error messages.
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
 
 }  // namespace shoal

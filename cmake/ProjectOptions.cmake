@@ -8,11 +8,11 @@ set(SHOAL_SANITIZE "" CACHE STRING "sanitizers, as for -fsanitize= (address,unde
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
-set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+    ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE_PROGRAM})
 endif()
 
 add_library(project_options INTERFACE)
@@ -20,7 +20,7 @@ target_include_directories(project_options INTERFACE ${CMAKE_SOURCE_DIR})
 # -ffp-contract=off: the arithmetic is defined operation by operation; a fused multiply-add stands only where it is written.
 target_compile_options(project_options INTERFACE
   -Wall -Wextra -Wno-missing-field-initializers -Wconversion -Wshadow -Werror -ffp-contract=off -fno-math-errno -fstack-protector-strong
-  $<$<CONFIG:Release>:-O2>)
+  $<$<CONFIG:Release>:$<IF:$<BOOL:$<TARGET_PROPERTY:SHOAL_IS_TEST>>,-O1,-O2>>)
 target_compile_definitions(project_options INTERFACE $<$<CONFIG:Release>:_GLIBCXX_ASSERTIONS>)
 target_link_options(project_options INTERFACE -Wl,-z,relro,-z,now -Wl,--as-needed)
 if(SHOAL_SANITIZE)
@@ -35,9 +35,31 @@ target_link_options(project_options INTERFACE -Wl,--gc-sections)
 add_library(variant_moves INTERFACE)
 target_compile_options(variant_moves INTERFACE -Wno-maybe-uninitialized)
 
-# shoal_library(NAME SOURCES... [PUBLIC targets...] [PRIVATE targets...]): one folder, one target.
+# Standard headers, compiled once for all folders: a fifth of the build. Files still include what they use: the sanitizer
+# presets build without.
+set(STANDARD_HEADERS
+  <algorithm> <array> <charconv> <chrono> <cmath> <cstddef> <cstdint> <cstdio> <cstring> <filesystem> <fstream>
+  <functional> <limits> <map> <memory> <mutex> <optional> <set> <span> <string> <string_view> <thread> <utility> <variant>
+  <vector>)
+add_library(standard_headers OBJECT ${CMAKE_SOURCE_DIR}/cmake/standard_headers.cpp)
+target_link_libraries(standard_headers PRIVATE project_options)
+target_precompile_headers(standard_headers PRIVATE ${STANDARD_HEADERS})
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT CMAKE_DISABLE_PRECOMPILE_HEADERS)
+  # For ccache; and gcc forgets that precompiled headers are the system's, and then shows its false alarms about
+  # std::string's + (gcc bug 105329).
+  target_compile_options(project_options INTERFACE -fpch-preprocess -Wno-array-bounds -Wno-restrict
+    -Wno-stringop-overflow -Wno-stringop-overread)
+endif()
+
+# shoal_library(NAME SOURCES... [PUBLIC targets...] [PRIVATE targets...]
+#   [PRECOMPILE <heavy/header> ... | NO_PRECOMPILED]): one folder, one target.
 function(shoal_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  cmake_parse_arguments(ARG "NO_PRECOMPILED" "" "SOURCES;PUBLIC;PRIVATE;PRECOMPILE" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
+  if(ARG_PRECOMPILE)
+    target_precompile_headers(${name} PRIVATE ${STANDARD_HEADERS} ${ARG_PRECOMPILE})
+  elseif(NOT ARG_NO_PRECOMPILED)
+    target_precompile_headers(${name} REUSE_FROM standard_headers)
+  endif()
   target_link_libraries(${name} PUBLIC ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE} project_options)
 endfunction()

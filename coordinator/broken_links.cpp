@@ -29,8 +29,9 @@ std::vector<Link> links_of(const PlanVersion& version) {
 }  // namespace
 
 void mark_broken(ClusterState& state, DeviceId a, DeviceId b) {
-  if (a == b || !state.broken_links.insert(link_of(a, b)).second) return;
-  state.unproven = true;
+  if (a == b) return;
+  state.doubted_at = state.awake_at;
+  if (!state.broken_links.insert(link_of(a, b)).second) return;
   log_warn("link_broken", {{"between", a}, {"and", b}});
 }
 

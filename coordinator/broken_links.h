@@ -6,8 +6,8 @@ namespace shoal {
 
 // Links over which nothing comes through although both ends are alive: a connection broke and stays broken,
 // or a probe was not answered. TCP needs both directions, so a pair of devices has one entry, whichever way
-// was cut. The hub is an end like any other. Plans avoid these links; an entry goes when a probe or a step
-// comes through, or when either end joins anew. Pure.
+// was cut. The hub is an end like any other. Plans avoid these links; an entry goes when a probe comes
+// through, or a step that was sent after the doubt, or when either end joins anew. Pure.
 
 void mark_broken(ClusterState& state, DeviceId a, DeviceId b);
 // True if it was broken.

@@ -23,6 +23,9 @@ void on_beat(ClusterState& state, DeviceId from, Beat beat, Time now, ClusterCom
 void on_peer_down(ClusterState& state, const PeerDown& down, Time now, ClusterCommands& commands);
 void on_peer_unreachable(ClusterState& state, DeviceId from, const PeerUnreachable& unreachable);
 void on_malformed(ClusterState& state, const Malformed& malformed, Time now, ClusterCommands& commands);
+// Before anything is judged by `now`: when the hub itself stood still (a slow disk, a starved CPU), what its
+// devices said meanwhile lies unread. That time is nobody's silence.
+void forgive_own_sleep(ClusterState& state, Time now);
 // Silent too long, or its compute stands still: lost.
 void watch_members(ClusterState& state, Time now, ClusterCommands& commands);
 void lose_device(ClusterState& state, DeviceId device, const std::string& why, Time now,
@@ -31,6 +34,8 @@ void lose_device(ClusterState& state, DeviceId device, const std::string& why, T
 // ---- measuring.cpp: profiles and links
 // ------------------------------------------------------------------------------------------
 void measure(ClusterState& state, Time now, ClusterCommands& commands);
+// A device measures itself for the first time: plans wait for it. They do not wait for one that failed to.
+bool measures_newcomer(const ClusterState& state);
 // Asks a device, again if need be, to measure itself.
 void ask_for_profile(ClusterState& state, DeviceId device, ClusterCommands& commands);
 void on_profile_report(ClusterState& state, DeviceId from, ProfileReport report, ClusterCommands& commands);

@@ -95,6 +95,7 @@ void restore_member(ClusterState& state, const RememberDevice& device, std::vect
 }
 
 void on_event(ClusterState& state, ClusterEvent event, Time now, ClusterCommands& commands) {
+  forgive_own_sleep(state, now);
   if (auto* network = std::get_if<NetworkEvent>(&event)) {
     on_network(state, std::move(*network), now, commands);
   } else if (auto* request = std::get_if<SubmitRequest>(&event)) {

@@ -173,10 +173,12 @@ struct ClusterState {
   bool active_is_whole = false;
   std::optional<PlanVersion> pending;
   std::string recovering_why;            // what broke it
+  std::optional<Time> helpless_since;    // no plan can serve: requests wait for help since then
   bool planning_failed = false;          // nothing to plan anew until the membership changes
   std::optional<RememberPlan> familiar;  // the last plan made by choice, of an earlier run too
   bool lost_devices_before = false;      // min_stages binds less once devices were lost
   Time started_at{};
+  Time awake_at{};  // of the last event: a gap since then tells that the hub itself stood still
   Time membership_changed_at{};
   bool membership_changed = false;  // since the last look for a better plan
 
@@ -195,7 +197,8 @@ struct ClusterState {
 
   Scheduler scheduler;
   std::uint32_t fruitless_epochs = 0;  // restarts since a step last came back
-  bool unproven = false;               // no step came back since the plan began to serve, or since a doubt
+  // When the plan began to serve, or a link of it came into doubt: a step sent later proves that it works.
+  std::optional<Time> doubted_at;
 
   // Counters for /api/cluster.
   std::uint64_t epochs_restarted = 0;

@@ -82,6 +82,7 @@ class CoordinatorReactor {
   void handle(ClusterEvent event) {
     commands_.clear();
     on_event(state_, std::move(event), clock_.now(), commands_);
+    if (state_.phase != published_phase_) publish();  // before anybody is told what follows from it
     for (ClusterCommand& command : commands_) carry_out(std::move(command));
   }
 
@@ -90,9 +91,13 @@ class CoordinatorReactor {
     if (now - ticked_ < kTick) return;
     ticked_ = now;
     handle(ClusterTick{});
-    if (now - published_ < kPublishInterval) return;
-    published_ = now;
-    door_.publish(cluster_health(state_), cluster_json(state_, now));
+    if (now - published_ >= kPublishInterval) publish();
+  }
+
+  void publish() {
+    published_ = clock_.now();
+    published_phase_ = state_.phase;
+    door_.publish(cluster_health(state_), cluster_json(state_, published_));
   }
 
   void carry_out(ClusterCommand command) {
@@ -134,15 +139,17 @@ class CoordinatorReactor {
   std::vector<ClusterCommand> commands_;
   Time ticked_{};
   Time published_{};
+  Phase published_phase_ = Phase::WaitingForDevices;
 };
 
 Result<ChatTemplate> chat_template_of(const GgufFile& file, const Tokenizer& tokenizer) {
   const std::optional<std::string_view> source = file.find_string("tokenizer.chat_template");
+  const std::string_view fallback = fallback_chat_template(tokenizer);
   Result<ChatTemplate> parsed =
-      ChatTemplate::parse(source.value_or(kChatMlTemplate), tokenizer.bos_text(), tokenizer.eos_text());
+      ChatTemplate::parse(source.value_or(fallback), tokenizer.bos_text(), tokenizer.eos_text());
   if (parsed || !source) return parsed;
-  log_warn("chat_template_unusable", {{"reason", parsed.error().message()}, {"instead", "ChatML"}});
-  return ChatTemplate::parse(kChatMlTemplate, tokenizer.bos_text(), tokenizer.eos_text());
+  log_warn("chat_template_unusable", {{"reason", parsed.error().message()}, {"instead", "a plain one"}});
+  return ChatTemplate::parse(fallback, tokenizer.bos_text(), tokenizer.eos_text());
 }
 
 Status make_directory(const std::string& path) {

@@ -23,13 +23,21 @@ struct HubStore::State {
     return {};
   }
   Result<std::int64_t> number(const char* query);
+  Status write(const RememberDevice& device);
   Status insert(const RememberPlan& plan, std::size_t stage);
+  template <typename Write>
+  Status flushed(Write&& write);
 };
 
 namespace {
 
 constexpr int kSchemaVersion = 1;
-constexpr char kDurability[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL";
+// With a write-ahead log a killed hub loses nothing. After a power cut the last commits may be gone: a
+// measurement is made again, a device joins again. What must not be undone is flushed to the disk, and the
+// reactor waits for it.
+constexpr char kLogAhead[] = "PRAGMA journal_mode = WAL";
+constexpr char kFlushed[] = "PRAGMA synchronous = FULL";
+constexpr char kUnflushed[] = "PRAGMA synchronous = NORMAL";
 // As one: a file with tables and without our version is somebody else's.
 constexpr char kSchema[] = R"(
   BEGIN;
@@ -116,6 +124,15 @@ Result<std::int64_t> HubStore::State::number(const char* query) {
   return statement.integer(0);
 }
 
+// Performs the write so that it is on the disk when this returns.
+template <typename Write>
+Status HubStore::State::flushed(Write&& write) {
+  if (Status strict = run(kFlushed); !strict) return strict;
+  const Status written = write();
+  const Status relaxed = run(kUnflushed);
+  return written ? relaxed : written;
+}
+
 Status HubStore::State::insert(const RememberPlan& plan, std::size_t stage) {
   Statement statement(db, "INSERT INTO plan VALUES (?, ?, ?, ?, ?)");
   if (!statement.is_valid()) return failure("writing");
@@ -146,14 +163,17 @@ Result<HubStore> HubStore::open(const std::string& path) {
   const Result<std::int64_t> tables = state->number("SELECT count(*) FROM sqlite_master");
   if (!tables) return fail(tables.error());
   if (*version == 0 && *tables > 0) return state->unusable("is a database of something else");
-  if (Status durable = state->run(kDurability); !durable) return fail(durable.error());
+  if (Status logs = state->run(kLogAhead); !logs) return fail(logs.error());
+  if (Status relaxed = state->run(kUnflushed); !relaxed) return fail(relaxed.error());
   if (Status made = state->run(kSchema); !made) return fail(made.error());
   return HubStore(std::move(state));
 }
 
 Result<std::uint32_t> HubStore::next_term() {
-  const Status raised =
-      state_->run("INSERT INTO hub VALUES ('term', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1");
+  const Status raised = state_->flushed([&] {
+    return state_->run(
+        "INSERT INTO hub VALUES ('term', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1");
+  });
   if (!raised) return fail(raised.error());
   const Result<std::int64_t> term = state_->number("SELECT value FROM hub WHERE name = 'term'");
   if (!term) return fail(term.error());
@@ -191,15 +211,20 @@ Result<std::vector<RememberProfile>> HubStore::profiles() {
 }
 
 Status HubStore::remember(const RememberDevice& device) {
-  Statement statement(state_->db,
+  if (!device.revoked) return state_->write(device);
+  return state_->flushed([&] { return state_->write(device); });
+}
+
+Status HubStore::State::write(const RememberDevice& device) {
+  Statement statement(db,
                       "INSERT INTO devices VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET name = "
                       "excluded.name, revoked = excluded.revoked");
-  if (!statement.is_valid()) return state_->failure("writing");
+  if (!statement.is_valid()) return failure("writing");
   statement.bind(1, static_cast<std::int64_t>(raw(device.device)));
   statement.bind(2, device.name);
   statement.bind(3, device.public_key);
   statement.bind(4, static_cast<std::int64_t>(device.revoked));
-  if (statement.step() != SQLITE_DONE) return state_->failure("writing");
+  if (statement.step() != SQLITE_DONE) return failure("writing");
   return {};
 }
 

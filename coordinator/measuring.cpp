@@ -21,7 +21,17 @@ void give_up_profile(Member& member, const char* why) {
   if (member.profile_attempts >= kMostProfileAttempts) member.excluded = why;
 }
 
-// One device profiles at a time: workers on one machine would measure each other.
+bool takes_part(const Member& member) { return member.online && member.profile && member.excluded.empty(); }
+
+bool wants_probing(const ClusterState& state, Time now) {
+  if (state.probe_wanted || (!state.broken_links.empty() && now >= state.probe_again_at)) return true;
+  return std::ranges::any_of(state.members, [&](const auto& m) {
+    return takes_part(m.second) && !m.second.links_measured && now >= m.second.links_again_at;
+  });
+}
+
+// One device profiles at a time: workers on one machine would measure each other. Who failed to is asked
+// again once nobody else waits for measurements.
 void profile_next(ClusterState& state, Time now, ClusterCommands& commands) {
   if (state.profiling && now - state.profiling_since > kProfilePatience) {
     give_up_profile(state.members.at(*state.profiling), "it did not answer the request to measure itself");
@@ -33,20 +43,11 @@ void profile_next(ClusterState& state, Time now, ClusterCommands& commands) {
     if (!member.online || member.profile || !member.excluded.empty()) continue;
     if (!next || member.profile_attempts < next->profile_attempts) next = &member;
   }
-  if (!next) return;
+  if (!next || (next->profile_attempts > 0 && wants_probing(state, now))) return;
   ++next->profile_attempts;
   state.profiling = next->id;
   state.profiling_since = now;
   ask_for_profile(state, next->id, commands);
-}
-
-bool takes_part(const Member& member) { return member.online && member.profile && member.excluded.empty(); }
-
-bool wants_probing(const ClusterState& state, Time now) {
-  if (state.probe_wanted || (!state.broken_links.empty() && now >= state.probe_again_at)) return true;
-  return std::ranges::any_of(state.members, [&](const auto& m) {
-    return takes_part(m.second) && !m.second.links_measured && now >= m.second.links_again_at;
-  });
 }
 
 void start_probing(ClusterState& state, Time now, ClusterCommands& commands) {
@@ -117,7 +118,7 @@ void continue_hub_probe(ClusterState& state, Time now, ClusterCommands& commands
 void measure(ClusterState& state, Time now, ClusterCommands& commands) {
   if (now - state.membership_changed_at < kSettle) return;
   profile_next(state, now, commands);
-  if (state.profiling) return;
+  if (measures_newcomer(state)) return;
   if (!state.probing_links) {
     if (wants_probing(state, now)) start_probing(state, now, commands);
     return;
@@ -125,6 +126,10 @@ void measure(ClusterState& state, Time now, ClusterCommands& commands) {
   continue_hub_probe(state, now, commands);
   const bool all_done = state.probing.empty() && !state.probe.running();
   if (all_done || now - state.probing_since > kProbePatience) finish_probing(state, now);
+}
+
+bool measures_newcomer(const ClusterState& state) {
+  return state.profiling && state.members.at(*state.profiling).profile_attempts <= 1;
 }
 
 void ask_for_profile(ClusterState& state, DeviceId device, ClusterCommands& commands) {

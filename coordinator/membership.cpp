@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "base/log.h"
 #include "coordinator/broken_links.h"
@@ -14,6 +15,9 @@ constexpr Duration kStandstill = std::chrono::seconds(20);  // steps queued and 
 constexpr Duration kRestAfterStandstill = std::chrono::seconds(60);
 constexpr double kAverageWeight = 0.2;
 constexpr std::size_t kReplacedKept = 16;
+// Ticks come every kTick: between two events of an awake hub there is never this much. It is well below
+// SilenceDetector::kFloor.
+constexpr Duration kAsleep = 25 * kTick;
 
 Member* find_by_key(ClusterState& state, const std::string& public_key) {
   const auto found =
@@ -106,6 +110,26 @@ void say_again(ClusterState& state, Member& member, ClusterCommands& commands) {
 void remember_replaced(Member& member, std::uint64_t instance) {
   if (member.replaced.size() >= kReplacedKept) member.replaced.erase(member.replaced.begin());
   member.replaced.push_back(instance);
+}
+
+std::string loss_of(const Member& member, const std::string& why) {
+  return "lost " + member.name + ": " + why;
+}
+
+// What a loss means for the device alone; the plan is looked at after.
+void take_offline(ClusterState& state, Member& member, const std::string& why, Time now,
+                  ClusterCommands& commands) {
+  log_warn("device_lost", {{"device", member.id}, {"name", member.name}, {"why", why}});
+  member.online = false;
+  member.beat = {};
+  member.working_at = {};
+  forget_broken_links_of(state, member.id);
+  ++state.devices_lost;
+  state.membership_changed = true;
+  state.membership_changed_at = now;
+  if (state.profiling == member.id) state.profiling.reset();
+  state.probing.erase(member.id);
+  commands.push_back(DisconnectPeer{member.id, Lane::Data});
 }
 
 }  // namespace
@@ -208,9 +232,24 @@ void on_malformed(ClusterState& state, const Malformed& malformed, Time now, Clu
   lose_device(state, member.id, "it sent malformed frames: " + malformed.reason, now, commands);
 }
 
+void forgive_own_sleep(ClusterState& state, Time now) {
+  const Time awake_at = std::exchange(state.awake_at, now);
+  if (awake_at == Time{} || now - awake_at < kAsleep) return;
+  // It counts as one beat that did not come: a hub that sleeps again and again still finds who is gone.
+  const Duration asleep = now - awake_at - kBeatInterval;
+  log_warn("hub_stood_still", {{"seconds", seconds(now - awake_at)}});
+  for (auto& [id, member] : state.members) {
+    member.silence.forgive(asleep);
+    for (Time* since : {&member.working_at, &member.load_heard_at, &member.load_moved_at}) {
+      if (*since != Time{}) *since += asleep;
+    }
+  }
+  state.scheduler.forgive(asleep);
+  if (state.doubted_at) *state.doubted_at += asleep;
+}
+
 void watch_members(ClusterState& state, Time now, ClusterCommands& commands) {
-  std::vector<DeviceId> silent;
-  std::vector<DeviceId> standing;
+  std::vector<std::pair<DeviceId, const char*>> lost;
   for (auto& [id, member] : state.members) {
     if (member.retry_at != Time{} && now >= member.retry_at) {  // it may be planned again
       member.retry_at = {};
@@ -218,20 +257,19 @@ void watch_members(ClusterState& state, Time now, ClusterCommands& commands) {
     }
     if (!member.online) continue;
     if (member.silence.is_suspect(now)) {
-      silent.push_back(id);
+      lost.emplace_back(id, "it fell silent");
     } else if (member.beat.busy > 0 && now - member.working_at > kStandstill) {
-      standing.push_back(id);
+      member.retry_at = now + kRestAfterStandstill;
+      lost.emplace_back(id, "its compute stands still");
     }
   }
-  for (const DeviceId id : silent) {
-    lose_device(state, id, "it fell silent", now, commands);
+  // First all of them: no plan is made over one that is gone as well.
+  for (const auto& [id, why] : lost) {
+    take_offline(state, state.members.at(id), why, now, commands);
     state.members.at(id).may_return = true;
   }
-  for (const DeviceId id : standing) {
-    state.members.at(id).retry_at = now + kRestAfterStandstill;
-    lose_device(state, id, "its compute stands still", now, commands);
-    state.members.at(id).may_return = true;
-  }
+  for (const auto& [id, why] : lost)
+    plan_without(state, id, loss_of(state.members.at(id), why), now, commands);
 }
 
 void lose_device(ClusterState& state, DeviceId device, const std::string& why, Time now,
@@ -239,18 +277,8 @@ void lose_device(ClusterState& state, DeviceId device, const std::string& why, T
   Member& member = state.members.at(device);
   member.may_return = false;
   if (!member.online) return;
-  log_warn("device_lost", {{"device", device}, {"name", member.name}, {"why", why}});
-  member.online = false;
-  member.beat = {};
-  member.working_at = {};
-  forget_broken_links_of(state, device);
-  ++state.devices_lost;
-  state.membership_changed = true;
-  state.membership_changed_at = now;
-  if (state.profiling == device) state.profiling.reset();
-  state.probing.erase(device);
-  commands.push_back(DisconnectPeer{device, Lane::Data});
-  plan_without(state, device, "lost " + member.name + ": " + why, now, commands);
+  take_offline(state, member, why, now, commands);
+  plan_without(state, device, loss_of(member, why), now, commands);
 }
 
 }  // namespace shoal

@@ -5,6 +5,7 @@
 #include "coordinator/cluster_parts.h"
 #include "coordinator/familiar_plan.h"
 #include "coordinator/plan_builder.h"
+#include "transport/limits.h"
 
 namespace shoal {
 namespace {
@@ -14,8 +15,12 @@ constexpr Duration kImproveSettle =
     std::chrono::seconds(3);  // hysteresis: the membership has been quiet for this long
 constexpr double kWorthwhileGain = 0.15;
 constexpr Duration kRetryAfterFailure = std::chrono::seconds(10);
-constexpr Duration kNewcomerPatience =
-    std::chrono::seconds(30);  // how long requests wait for a device that is being measured
+// How long requests wait when no plan can serve them: for a device that is being measured; for one to come
+// when none is here, or for a broken link; and in all, however devices come and go.
+constexpr Duration kNewcomerPatience = std::chrono::seconds(30);
+constexpr Duration kReturnPatience = std::chrono::seconds(10);
+constexpr Duration kLongestOutage = std::chrono::minutes(2);
+constexpr Duration kDoubtfulSilence = 4 * kBeatInterval;
 constexpr Duration kTellAgain = std::chrono::seconds(3);  // a loading worker says something twice a second
 constexpr Duration kLoadSilence = std::chrono::seconds(30);
 constexpr Duration kLoadStandstill = std::chrono::minutes(2);
@@ -50,6 +55,7 @@ void prepare(ClusterState& state, PlanVersion version, std::string why, Time now
   if (state.phase != Phase::Ready)
     state.phase = state.phase == Phase::Recovering ? Phase::Recovering : Phase::Loading;
   if (state.phase == Phase::Loading) state.detail = "workers load their layers";
+  state.helpless_since.reset();
   state.pending = std::move(version);
 }
 
@@ -57,7 +63,7 @@ void activate(ClusterState& state, Time now, ClusterCommands& commands) {
   state.active = std::move(state.pending);
   state.pending.reset();
   state.active_is_whole = true;
-  state.unproven = true;
+  state.doubted_at = now;
   for (const auto& [id, member] : state.members) {
     if (member.online) send_control(id, Activate{state.active->epoch}, commands);
   }
@@ -82,9 +88,12 @@ void give_up(ClusterState& state, Phase phase, const std::string& reason) {
   state.active.reset();
   state.active_is_whole = false;
   state.recovering_since.reset();
+  state.helpless_since.reset();
   state.planning_failed = true;
   state.scheduler.stop_epoch();
-  state.scheduler.fail_all({ErrorCode::OutOfMemory, reason, "insufficient_capacity"});
+  const bool is_short = phase == Phase::InsufficientMemory;
+  state.scheduler.fail_all({is_short ? ErrorCode::OutOfMemory : ErrorCode::Unavailable, reason,
+                            is_short ? "insufficient_capacity" : "service_lost"});
 }
 
 // The best plan that does without broken links. min_stages gives way where it stands between the devices and
@@ -153,14 +162,25 @@ void look_for_better_plan(ClusterState& state, const std::vector<DeviceId>& devi
   if (!why.empty()) prepare(state, prefer_familiar(state, *std::move(better)), std::move(why), now, commands);
 }
 
-// Somebody is here who cannot be planned yet and soon can.
-bool waits_for_newcomer(const ClusterState& state, Time now) {
-  if (!state.recovering_since || now - *state.recovering_since > kNewcomerPatience) return false;
-  return std::ranges::any_of(state.members, [](const auto& m) {
-    const Member& member = m.second;
-    return member.online && member.excluded.empty() && (!member.profile || !member.links_measured) &&
-           member.retry_at == Time{};
-  });
+// What requests wait for while no plan can serve them, in words; empty: nothing that is about to change it.
+std::string hope(const ClusterState& state, Time now) {
+  const Duration waited = now - state.helpless_since.value_or(now);
+  if (waited > kLongestOutage) return "";
+  const Duration quiet = now - state.membership_changed_at;
+  bool anybody = false;
+  bool newcomer = false;  // here, cannot be planned yet and soon can
+  bool in_doubt = false;  // silent, and not long enough to be lost
+  for (const auto& [id, member] : state.members) {
+    if (!member.online || !member.excluded.empty()) continue;
+    const bool is_new = !member.profile || !member.links_measured;
+    anybody = true;
+    newcomer = newcomer || (is_new && member.retry_at == Time{});
+    in_doubt = in_doubt || now - member.silence.heard_at() > kDoubtfulSilence;
+  }
+  if (!anybody && quiet <= kReturnPatience) return "waiting for a device to return or join";
+  if (newcomer && quiet <= kNewcomerPatience) return "waiting for a device that is being measured";
+  if (in_doubt) return "waiting to hear which devices are left";
+  return !state.broken_links.empty() && waited <= kReturnPatience ? "waiting for a broken link" : "";
 }
 
 // What serves goes on; another look follows.
@@ -188,7 +208,7 @@ bool PlanVersion::uses(DeviceId device) const {
 }
 
 void consider_plan(ClusterState& state, Time now, ClusterCommands& commands) {
-  if (state.pending || state.profiling || state.probing_links) return;
+  if (state.pending || measures_newcomer(state) || state.probing_links) return;
   const Duration quiet = now - state.membership_changed_at;
   if (!state.active) {
     if (quiet >= kSettle && (state.membership_changed || !state.planning_failed)) {
@@ -198,7 +218,7 @@ void consider_plan(ClusterState& state, Time now, ClusterCommands& commands) {
     return;
   }
   if (!state.active_is_whole) {
-    if (state.membership_changed || !waits_for_newcomer(state, now)) {
+    if (state.membership_changed || hope(state, now).empty()) {
       state.membership_changed = false;
       recover(state, state.recovering_why, now, commands);
     }
@@ -269,6 +289,17 @@ Result<PlanVersion> choose_recovery(const ClusterState& state, const std::vector
   return choose_working_plan(state, available, 1);
 }
 
+// While there is hope, requests wait instead of ending.
+bool wait_for_help(ClusterState& state, Time now) {
+  const std::string awaited = hope(state, now);
+  if (awaited.empty()) return false;
+  if (!state.helpless_since) state.helpless_since = now;
+  state.probe_wanted = state.probe_wanted || !state.broken_links.empty();
+  state.detail += "; " + awaited;
+  log_warn("service_waits", {{"why", state.detail}});
+  return true;
+}
+
 }  // namespace
 
 void recover(ClusterState& state, const std::string& why, Time now, ClusterCommands& commands) {
@@ -282,10 +313,7 @@ void recover(ClusterState& state, const std::string& why, Time now, ClusterComma
   state.pending.reset();
   Result<PlanVersion> plan = choose_recovery(state, plannable_devices(state, now));
   if (plan) return prepare(state, *std::move(plan), why, now, commands);
-  if (waits_for_newcomer(state, now)) {
-    state.detail += "; waiting for a device that is being measured";
-    return;
-  }
+  if (wait_for_help(state, now)) return;
   const bool is_short = plan.error().code() == ErrorCode::OutOfMemory;
   const char* lead = is_short ? "; the survivors cannot hold the model: " : "; no other plan can serve: ";
   give_up(state, is_short ? Phase::InsufficientMemory : Phase::WaitingForDevices,

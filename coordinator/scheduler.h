@@ -71,6 +71,10 @@ class Scheduler {
   // A stage misses a step (a connection broke under it): everything unanswered, in order, to be sent again as
   // it was. Empty while the last such repeat is still on its way.
   std::vector<StepFrame> take_unanswered(Time now);
+  // When the newest of the steps that were answered was sent.
+  Time newest_answered() const { return newest_answered_; }
+  // The hub itself was asleep for this long: answers may lie unread, so no step is late by it.
+  void forgive(Duration asleep);
   // How often the step that waits longest was repeated: the cluster gives up on the epoch at some point.
   std::uint32_t most_repeats() const;
   // A stage could not compute this step. If several sequences shared it, the one to blame is not known: from
@@ -102,6 +106,7 @@ class Scheduler {
     Duration patience{};
     std::uint32_t repeats = 0;
     bool is_decode = false;
+    std::optional<CandidatesFrame> answer;  // held back: an earlier step's comes first
   };
 
   // Admission.
@@ -130,6 +135,8 @@ class Scheduler {
 
   // Judging an answer.
   Status check_answer(const InFlight& step, const CandidatesFrame& frame) const;
+  std::deque<InFlight>::iterator next_to_judge();
+  void judge(CandidatesFrame answer, Time now);
   void judge_row(CandidateRow row, Time now);
   void report_prompt_row(Sequence& sequence, const CandidateRow& row);
   void choose(Sequence& sequence, const CandidateRow& row, Time now);
@@ -156,6 +163,7 @@ class Scheduler {
   std::vector<Close> closes_;
   std::deque<InFlight> in_flight_;
   Time repeated_all_at_{};
+  Time newest_answered_{};
   SequenceId last_sequence_{0};
   SequenceId last_decoded_{0};  // decode turns go round
   Events events_;

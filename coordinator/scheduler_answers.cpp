@@ -19,22 +19,50 @@ void average_in(double& average, double sample) {
 Status Scheduler::on_candidates(CandidatesFrame frame, Time now) {
   if (!shape_ || frame.epoch != shape_->epoch)
     return fail(ErrorCode::StaleEpoch, "candidates of another epoch");
-  const auto step =
-      std::ranges::find_if(in_flight_, [&](const InFlight& s) { return s.frame.groups == frame.groups; });
+  const auto step = std::ranges::find_if(
+      in_flight_, [&](const InFlight& s) { return !s.answer && s.frame.groups == frame.groups; });
   if (step == in_flight_.end())
     return fail(ErrorCode::InvalidArgument, "candidates for a step that is not in flight");
   if (Status answers = check_answer(*step, frame); !answers) return answers;
+  newest_answered_ = std::max(newest_answered_, step->sent_at);
   const double took = seconds(now - step->sent_at);
   if (step->is_decode) {
     average_in(counts_.step_seconds, took);
   } else if (!step->frame.ids.empty()) {
     average_in(seconds_per_row_, took / static_cast<double>(step->frame.ids.size()));
   }
-  const std::vector<RowGroup> groups = std::move(step->frame.groups);
-  in_flight_.erase(step);
+  step->answer = std::move(frame);
+  for (auto due = next_to_judge(); due != in_flight_.end(); due = next_to_judge()) {
+    CandidatesFrame answer = *std::move(due->answer);
+    in_flight_.erase(due);
+    judge(std::move(answer), now);
+  }
+  return {};
+}
 
-  for (CandidateRow& row : frame.rows) judge_row(std::move(row), now);
-  for (const RowGroup& group : groups) {
+// Rows of one sequence are judged in order: an answer that overtook another (a repeat, most likely) waits for
+// it if both have judgements of the same sequence.
+std::deque<Scheduler::InFlight>::iterator Scheduler::next_to_judge() {
+  const auto comes_before = [](const InFlight& earlier, const InFlight& step) {
+    return std::ranges::any_of(earlier.frame.groups, [&](const RowGroup& group) {
+      return group.num_wanted() > 0 &&
+             std::ranges::any_of(step.frame.groups,
+                                 [&](const RowGroup& g) { return g.sequence == group.sequence; });
+    });
+  };
+  return std::find_if(in_flight_.begin(), in_flight_.end(), [&](const InFlight& step) {
+    if (!step.answer) return false;
+    for (const InFlight& earlier : in_flight_) {
+      if (&earlier == &step) return true;
+      if (comes_before(earlier, step)) return false;
+    }
+    return true;
+  });
+}
+
+void Scheduler::judge(CandidatesFrame answer, Time now) {
+  for (CandidateRow& row : answer.rows) judge_row(std::move(row), now);
+  for (const RowGroup& group : answer.groups) {
     Sequence* sequence = find(group.sequence);
     if (!sequence || group.step != sequence->last_step || sequence->size() > sequence->prompt_size) continue;
     const std::uint32_t done = group.first_position + group.num_rows;
@@ -44,7 +72,6 @@ Status Scheduler::on_candidates(CandidatesFrame frame, Time now) {
       emit(*sequence, ProgressEvent{ProgressEvent::Kind::Prefill, done, sequence->prompt_size});
     }
   }
-  return {};
 }
 
 // The rows that were asked for, in order, each whole. They come from another device and index our tables.

@@ -215,7 +215,7 @@ void Scheduler::add_group(StepFrame& frame, Sequence& sequence, std::uint32_t ro
 std::vector<StepFrame> Scheduler::take_overdue(Time now) {
   std::vector<StepFrame> frames;
   for (InFlight& step : in_flight_) {
-    if (now >= step.deadline) frames.push_back(repeat(step, now));
+    if (!step.answer && now >= step.deadline) frames.push_back(repeat(step, now));
   }
   return frames;
 }
@@ -224,8 +224,17 @@ std::vector<StepFrame> Scheduler::take_unanswered(Time now) {
   std::vector<StepFrame> frames;
   if (now - repeated_all_at_ < kRepeatAllPause) return frames;
   repeated_all_at_ = now;
-  for (InFlight& step : in_flight_) frames.push_back(repeat(step, now));
+  for (InFlight& step : in_flight_) {
+    if (!step.answer) frames.push_back(repeat(step, now));
+  }
   return frames;
+}
+
+void Scheduler::forgive(Duration asleep) {
+  for (InFlight& step : in_flight_) {
+    step.sent_at += asleep;
+    step.deadline += asleep;
+  }
 }
 
 StepFrame Scheduler::repeat(InFlight& step, Time now) {
@@ -243,7 +252,9 @@ StepFrame Scheduler::repeat(InFlight& step, Time now) {
 
 std::uint32_t Scheduler::most_repeats() const {
   std::uint32_t most = 0;
-  for (const InFlight& step : in_flight_) most = std::max(most, step.repeats);
+  for (const InFlight& step : in_flight_) {
+    if (!step.answer) most = std::max(most, step.repeats);
+  }
   return most;
 }
 

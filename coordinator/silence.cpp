@@ -5,7 +5,7 @@
 
 namespace shoal {
 namespace {
-constexpr double kWeight = 0.05;          // of the newest gap
+constexpr double kWeight = 0.02;          // of the newest gap: five seconds of beats count
 constexpr double kLeastDeviation = 0.05;  // seconds: one late timer is no death
 constexpr double kGreatestPhi = 300;
 }  // namespace
@@ -23,6 +23,10 @@ void SilenceDetector::heard(Time now) {
     }
   }
   heard_at_ = now;
+}
+
+void SilenceDetector::forgive(Duration asleep) {
+  if (heard_at_ != Time{}) heard_at_ += asleep;
 }
 
 double SilenceDetector::phi(Time now) const {

@@ -15,6 +15,8 @@ class SilenceDetector {
   static constexpr std::uint32_t kEnoughSamples = 30;
 
   void heard(Time now);
+  // The listener itself was asleep for this long since: that silence says nothing.
+  void forgive(Duration asleep);
   bool is_suspect(Time now) const;
   double phi(Time now) const;
   Time heard_at() const { return heard_at_; }

@@ -23,10 +23,12 @@ void blame(ClusterState& state, const RowGroup& group, const std::string& detail
       {ErrorCode::Internal, "the model cannot compute this request: " + detail, "step_refused"});
 }
 
-// What was in doubt is proven by a step that came back.
+// What was in doubt is proven by a step that was sent since and came back; one that was past the break
+// already proves nothing.
 void note_progress(ClusterState& state) {
   state.fruitless_epochs = 0;
-  if (!std::exchange(state.unproven, false)) return;
+  if (!state.doubted_at || state.scheduler.newest_answered() < *state.doubted_at) return;
+  state.doubted_at.reset();
   mark_links_working(state, *state.active);
   for (auto& [id, member] : state.members) {
     if (state.active->uses(id)) member.failures = 0;

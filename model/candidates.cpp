@@ -35,6 +35,7 @@ const SamplingParams& greedy_defaults() {
 
 void block_sums(const KernelTable& kernels, std::span<const float> values, std::vector<BlockSum>& sums) {
   sums.clear();
+  sums.reserve(div_ceil(values.size(), kHeadBlockRows));
   for (std::size_t begin = 0; begin < values.size(); begin += kHeadBlockRows) {
     const std::size_t size = std::min<std::size_t>(kHeadBlockRows, values.size() - begin);
     const MaxSum block = kernels.max_sum(values.data() + begin, size);
@@ -43,6 +44,7 @@ void block_sums(const KernelTable& kernels, std::span<const float> values, std::
 }
 
 void block_digests(std::span<const float> logits, std::vector<std::uint64_t>& digests) {
+  digests.reserve(div_ceil(logits.size(), kHeadBlockRows));
   for (std::size_t begin = 0; begin < logits.size(); begin += kHeadBlockRows)
     digests.push_back(digest_of_logits(
         logits.subspan(begin, std::min<std::size_t>(kHeadBlockRows, logits.size() - begin))));
@@ -104,6 +106,7 @@ void select_best(std::span<const float> values, TokenId first_id, std::size_t co
                  std::vector<Candidate>& best) {
   best.clear();
   if (count == 0) return;
+  best.reserve(std::min(count, values.size()));
   const auto value_of = [&](const Candidate& c) { return values[static_cast<std::size_t>(c.id - first_id)]; };
   const auto better = [&](const Candidate& a, const Candidate& b) {
     return comes_before(value_of(a), a.id, value_of(b), b.id);

@@ -58,7 +58,7 @@ Header Indexer::read_header() {
   if (in_.ok() && magic != kGgufMagic) {
     const std::string_view found(reinterpret_cast<const char*>(bytes_.data()), 4);
     in_.fail_at(0, ErrorCode::Corrupt, "a GGUF file's magic \"GGUF\"",
-                quoted(found) + " (not a GGUF model file)");
+                in_quotes(found) + " (not a GGUF model file)");
   }
   check_version(in_.read<std::uint32_t>("the format's version"));
   Header header;
@@ -182,7 +182,7 @@ void Indexer::read_tensor(std::uint64_t alignment) {
   size_tensor(tensor, at);
   if (tensor.offset % alignment != 0) {
     in_.fail_at(offset_at, ErrorCode::Corrupt,
-                "tensor " + quoted(tensor.name) + " at a multiple of the file's alignment " +
+                "tensor " + in_quotes(tensor.name) + " at a multiple of the file's alignment " +
                     std::to_string(alignment),
                 "offset " + std::to_string(tensor.offset));
   }
@@ -194,7 +194,7 @@ void Indexer::read_dims(GgufTensor& tensor) {
   const std::uint64_t at = in_.position();
   tensor.num_dims = in_.read<std::uint32_t>("a tensor's number of dimensions");
   if (in_.ok() && (tensor.num_dims == 0 || tensor.num_dims > kGgufMaxDims)) {
-    in_.fail_at(at, ErrorCode::Corrupt, "tensor " + quoted(tensor.name) + " with 1 to 4 dimensions",
+    in_.fail_at(at, ErrorCode::Corrupt, "tensor " + in_quotes(tensor.name) + " with 1 to 4 dimensions",
                 std::to_string(tensor.num_dims));
     tensor.num_dims = 0;
   }
@@ -206,7 +206,7 @@ void Indexer::read_dims(GgufTensor& tensor) {
   if (in_.ok() && (!elements || *elements == 0)) {
     in_.fail_at(
         at, ErrorCode::Corrupt,
-        "tensor " + quoted(tensor.name) + " with dimensions whose product is above 0 and fits 64 bits",
+        "tensor " + in_quotes(tensor.name) + " with dimensions whose product is above 0 and fits 64 bits",
         std::to_string(tensor.dims[0]) + " x " + std::to_string(tensor.dims[1]) + " x " +
             std::to_string(tensor.dims[2]) + " x " + std::to_string(tensor.dims[3]));
   }
@@ -218,7 +218,7 @@ void Indexer::size_tensor(GgufTensor& tensor, std::uint64_t at) {
   const BlockShape block = block_shape(*tensor.type);
   if (tensor.cols() % block.block_elements != 0) {
     return in_.fail_at(at, ErrorCode::Corrupt,
-                       "tensor " + quoted(tensor.name) + " of type " + name_of(*tensor.type) +
+                       "tensor " + in_quotes(tensor.name) + " of type " + name_of(*tensor.type) +
                            " with columns a multiple of " + std::to_string(block.block_elements),
                        std::to_string(tensor.cols()));
   }
@@ -226,7 +226,7 @@ void Indexer::size_tensor(GgufTensor& tensor, std::uint64_t at) {
       checked_mul(tensor.cols() / block.block_elements, block.block_bytes);
   const std::optional<std::uint64_t> size = row ? checked_mul(*row, tensor.rows()) : std::nullopt;
   if (!size)
-    in_.fail_at(at, ErrorCode::Corrupt, "tensor " + quoted(tensor.name) + " of a size below 2^64 bytes",
+    in_.fail_at(at, ErrorCode::Corrupt, "tensor " + in_quotes(tensor.name) + " of a size below 2^64 bytes",
                 "a larger one");
   tensor.size_bytes = size.value_or(0);
 }
@@ -240,7 +240,7 @@ void Indexer::place_tensors(std::uint64_t alignment) {
     if (!offset || !fits(*offset, tensor.size_bytes, bytes_.size())) {
       return in_.fail_at(tensor_positions_[i], ErrorCode::Corrupt,
                          "the " + std::to_string(tensor.size_bytes) + " bytes of tensor " +
-                             quoted(tensor.name) + " within the file's " + std::to_string(bytes_.size()),
+                             in_quotes(tensor.name) + " within the file's " + std::to_string(bytes_.size()),
                          "data at " + std::to_string(data) + " + " + std::to_string(tensor.offset) +
                              " (is the download complete?)");
     }
@@ -258,7 +258,7 @@ void Indexer::check_overlaps() {
     const GgufTensor& after = index_.tensors[by_offset[i]];
     if (before.offset + before.size_bytes <= after.offset) continue;
     return in_.fail_at(tensor_positions_[by_offset[i]], ErrorCode::Corrupt,
-                       "tensor " + quoted(after.name) + " to begin after the end of " + quoted(before.name) +
+                       "tensor " + in_quotes(after.name) + " to begin after the end of " + in_quotes(before.name) +
                            " at byte " + std::to_string(before.offset + before.size_bytes),
                        "byte " + std::to_string(after.offset));
   }
@@ -274,7 +274,7 @@ void Indexer::sort_keys() {
       std::adjacent_find(order.begin(), order.end(), [&](auto a, auto b) { return key_of(a) == key_of(b); });
   if (twin == order.end()) return;
   const GgufEntry& entry = index_.entries[std::max(twin[0], twin[1])];
-  in_.fail_at(entry.offset, ErrorCode::Corrupt, "every metadata key once", quoted(entry.key) + " twice");
+  in_.fail_at(entry.offset, ErrorCode::Corrupt, "every metadata key once", in_quotes(entry.key) + " twice");
 }
 
 void Indexer::sort_names() {
@@ -288,7 +288,7 @@ void Indexer::sort_names() {
   if (twin == order.end()) return;
   const std::uint32_t second = std::max(twin[0], twin[1]);
   in_.fail_at(tensor_positions_[second], ErrorCode::Corrupt, "every tensor name once",
-              quoted(name_at(second)) + " twice");
+              in_quotes(name_at(second)) + " twice");
 }
 
 Result<GgufIndex> Indexer::run() {

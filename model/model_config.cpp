@@ -195,7 +195,7 @@ float read_rope_scale(Metadata& meta) {
   }
   if (type != "linear") {
     meta.refuse(ErrorCode::Unsupported,
-                meta.key("rope.scaling.type") + " is " + quoted(type) + "; supported are none, linear");
+                meta.key("rope.scaling.type") + " is " + in_quotes(type) + "; supported are none, linear");
     return 1.0f;
   }
   const float factor = meta.number("rope.scaling.factor");
@@ -270,7 +270,7 @@ void refuse_other_settings(Metadata& meta, const GgufFile& file) {
   }
   const std::string_view type = file.find_string("general.type").value_or("model");
   if (type != "model")
-    meta.refuse(ErrorCode::Unsupported, "general.type is " + quoted(type) + ", expected 'model'");
+    meta.refuse(ErrorCode::Unsupported, "general.type is " + in_quotes(type) + ", expected 'model'");
 }
 
 std::string model_name(const GgufFile& file) {
@@ -287,7 +287,7 @@ Result<Architecture> read_architecture(const GgufFile& file) {
     return fail(ErrorCode::Corrupt, file.path() + ": the metadata has no general.architecture (a string)");
   const std::optional<Architecture> architecture = architecture_named(*name);
   if (architecture) return *architecture;
-  return fail(ErrorCode::Unsupported, file.path() + ": the architecture is " + quoted(*name) +
+  return fail(ErrorCode::Unsupported, file.path() + ": the architecture is " + in_quotes(*name) +
                                           "; supported are " + supported_architectures());
 }
 

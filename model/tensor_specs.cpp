@@ -126,7 +126,7 @@ Status check_nothing_left_out(const std::vector<TensorSpec>& specs, const ModelC
   for (const TensorSpec& spec : specs) known.insert(spec.file_name);
   for (const GgufTensor& tensor : file.tensors()) {
     if (known.contains(tensor.name)) continue;
-    return fail(ErrorCode::Unsupported, "tensor " + quoted(tensor.name) +
+    return fail(ErrorCode::Unsupported, "tensor " + in_quotes(tensor.name) +
                                             " has no part in the architecture " +
                                             name_of(config.architecture) + " as it is supported here");
   }

@@ -72,19 +72,26 @@ void SimCluster::kill(DeviceId device) {
   workers_.erase(device);
 }
 
+void SimCluster::set_speed(DeviceId device, double seconds_per_unit_row) {
+  options_.devices[raw(device) - 1].seconds_per_unit_row = seconds_per_unit_row;
+  if (const auto worker = workers_.find(device); worker != workers_.end())
+    worker->second->set_speed(seconds_per_unit_row);
+}
+
 RequestId SimCluster::submit(InferenceRequest request) { return hub_->submit(std::move(request), now()); }
 void SimCluster::cancel(RequestId id) { hub_->cancel(id, now()); }
 
 // One moment in which something happens, at the latest `until`.
 void SimCluster::step(Time until) {
-  Time at = std::min(until, hub_->next_due());
+  Time at = until;
+  if (!world_->is_frozen(kHub)) at = std::min(at, hub_->next_due());
   if (const std::optional<Time> event = world_->next_event_time()) at = std::min(at, *event);
   for (const auto& [id, worker] : workers_) {
     if (world_->is_frozen(id)) continue;
     if (const std::optional<Time> due = worker->next_due()) at = std::min(at, *due);
   }
   world_->advance_to(std::max(at, now()));
-  hub_->run(now());
+  if (!world_->is_frozen(kHub)) hub_->run(now());
   for (const auto& [id, worker] : workers_) {
     if (!world_->is_frozen(id)) worker->run(now());
   }

@@ -39,7 +39,9 @@ class SimCluster {
 
   void kill(DeviceId device);   // kill -9
   void start(DeviceId device);  // a new process on the same device: its disk is as it was
-  SimWorld& world() { return *world_; }
+  // Its steps take this long from now on: another program, heat, a lower clock.
+  void set_speed(DeviceId device, double seconds_per_unit_row);
+  SimWorld& world() { return *world_; }  // freeze(kHub) stalls the hub, too; ask it nothing meanwhile
 
   struct Answer {
     std::vector<TokenId> tokens;

@@ -42,8 +42,8 @@ class SimWorker {
   void run(Time now);
   std::optional<Time> next_due() const;
   bool exited() const { return exited_; }
+  void set_speed(double seconds_per_unit_row) { device_.seconds_per_unit_row = seconds_per_unit_row; }
   const WorkerState& state() const { return state_; }
-  Network& network() { return network_; }
 
  private:
   void handle(WorkerEvent event, Time now);

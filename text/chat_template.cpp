@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "text/jinja/json_value.h"
+#include "text/tokenizer.h"
 
 namespace shoal {
 namespace {
@@ -108,6 +109,28 @@ const std::string_view kChatMlTemplate =
     "{{ '<|im_start|>' + message['role'] + '\\n' + (message['content'] or '') + '<|im_end|>' + '\\n' }}"
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+
+const std::string_view kTurnsTemplate =
+    "{% set first = namespace(text='') %}"
+    "{% for message in messages %}"
+    "{% if message['role'] == 'system' %}"
+    "{% set first.text = first.text + (message['content'] or '') + '\\n\\n' %}"
+    "{% else %}"
+    "{{ '<start_of_turn>' + ('model' if message['role'] == 'assistant' else message['role']) + '\\n' }}"
+    "{{ first.text + (message['content'] or '') + '<end_of_turn>' + '\\n' }}"
+    "{% set first.text = '' %}"
+    "{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<start_of_turn>model\\n' }}{% endif %}";
+
+std::string_view fallback_chat_template(const Tokenizer& tokenizer) {
+  const auto is_one_token = [&](std::string_view mark) {
+    const Result<std::vector<TokenId>> ids = tokenizer.encode(mark, true);
+    return ids && ids->size() == 1;
+  };
+  const bool has_turns = is_one_token("<start_of_turn>") && !is_one_token("<|im_start|>");
+  return has_turns ? kTurnsTemplate : kChatMlTemplate;
+}
 
 Result<ChatTemplate> ChatTemplate::parse(std::string_view source, std::string bos_token,
                                          std::string eos_token) {

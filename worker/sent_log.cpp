@@ -8,19 +8,22 @@
 namespace shoal {
 namespace {
 
+template <typename T>
+std::size_t bytes_of(const std::vector<T>& list) {
+  return list.capacity() * sizeof(T);
+}
+
 std::size_t bytes_of(const StepFrame& frame) {
-  std::size_t bytes = frame.groups.size() * sizeof(RowGroup) + frame.ids.size() * sizeof(TokenId);
-  for (const SequenceOpen& open : frame.opens)
-    bytes += sizeof open + open.params.logit_bias.size() * sizeof(LogitBias);
+  std::size_t bytes = bytes_of(frame.groups) + bytes_of(frame.ids) + bytes_of(frame.opens);
+  for (const SequenceOpen& open : frame.opens) bytes += bytes_of(open.params.logit_bias);
   return bytes;
 }
 
 std::size_t bytes_of(const CandidatesFrame& candidates) {
-  std::size_t bytes = candidates.groups.size() * sizeof(RowGroup);
+  std::size_t bytes = bytes_of(candidates.groups) + bytes_of(candidates.rows);
   for (const CandidateRow& row : candidates.rows) {
-    bytes += sizeof row + (row.raw.size() + row.adjusted.size()) * sizeof(BlockSum) +
-             row.digests.size() * sizeof(std::uint64_t) +
-             (row.by_raw.size() + row.by_adjusted.size() + row.by_noise.size()) * sizeof(Candidate);
+    bytes += bytes_of(row.raw) + bytes_of(row.adjusted) + bytes_of(row.digests) + bytes_of(row.by_raw) +
+             bytes_of(row.by_adjusted) + bytes_of(row.by_noise);
   }
   return bytes;
 }
@@ -55,7 +58,8 @@ void SentLog::keep(std::uint32_t stage, const CandidatesFrame& candidates) {
   account(entry);
 }
 
-// The slot behind the newest; a full ring is laid out anew with twice the room.
+// The slot behind the newest, with a spare's memory where there is one; a full ring is laid out anew with
+// twice the room.
 SentLog::Entry& SentLog::add_entry() {
   if (count_ == ring_.size()) {
     std::vector<Entry> larger;
@@ -63,24 +67,34 @@ SentLog::Entry& SentLog::add_entry() {
     for (std::size_t i = 0; i < count_; ++i) larger.push_back(std::move(at(i)));
     larger.resize(larger.capacity());
     ring_ = std::move(larger);
-    first_ = 0;
+    first_ = 0;  // a full ring has no spares
   }
-  return at(count_++);
+  Entry& entry = at(count_++);
+  if (num_spares_ > 0) {
+    --num_spares_;
+    spare_bytes_ -= entry.bytes;
+  }
+  return entry;
 }
 
 void SentLog::account(Entry& entry) {
-  entry.bytes = sizeof(Entry) + entry.rows.size() +
-                (entry.has_candidates ? bytes_of(entry.candidates) : bytes_of(entry.frame));
+  entry.bytes = sizeof(Entry) + entry.rows.capacity() + bytes_of(entry.frame) + bytes_of(entry.candidates);
   held_ += entry.bytes;
   while (held_ > budget_ && count_ > 1) drop_oldest();
 }
 
+// Its slot is left empty: without that every slot of the ring would come to hold the most it ever held.
 void SentLog::drop_oldest() {
-  Entry& oldest = at(0);
-  held_ -= oldest.bytes;
-  oldest.rows = SharedBuffer();
+  Entry oldest = std::move(at(0));
+  at(0) = Entry();
   first_ = (first_ + 1) % ring_.size();
   --count_;
+  held_ -= oldest.bytes;
+  oldest.bytes -= oldest.rows.capacity();
+  oldest.rows = SharedBuffer();  // to its pool
+  if (spare_bytes_ + oldest.bytes > kMaxSpareBytes) return;
+  spare_bytes_ += oldest.bytes;
+  at(count_ + num_spares_++) = std::move(oldest);
 }
 
 const SentLog::Entry* SentLog::find(std::uint32_t stage, std::span<const RowGroup> groups) const {
@@ -93,7 +107,7 @@ const SentLog::Entry* SentLog::find(std::uint32_t stage, std::span<const RowGrou
 
 void SentLog::clear() {
   ring_ = std::vector<Entry>();
-  first_ = count_ = held_ = 0;
+  first_ = count_ = num_spares_ = spare_bytes_ = held_ = 0;
 }
 
 void fill_payload(const SharedBuffer& rows, std::vector<Payload>& chunks) {

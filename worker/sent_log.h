@@ -12,8 +12,8 @@
 namespace shoal {
 
 // What a stage sent, kept to answer repeated steps. Oldest leave first when the bytes run out; the newest
-// always stays. A ring of entries that are written over, so that after warm-up keeping a step allocates
-// nothing.
+// always stays. Entries count for the memory they really hold (capacities). A ring whose dropped entries are
+// written over, so that after warm-up keeping a step allocates nothing.
 class SentLog {
  public:
   struct Entry {
@@ -46,9 +46,14 @@ class SentLog {
   void drop_oldest();
   void account(Entry& entry);
 
-  std::vector<Entry> ring_;
+  // Of dropped entries whose memory the next steps use, all together; others' goes back to the system.
+  static constexpr std::size_t kMaxSpareBytes = 256 << 10;
+
+  std::vector<Entry> ring_;  // from first_: the entries, the spares, empty slots
   std::size_t first_ = 0;
   std::size_t count_ = 0;
+  std::size_t num_spares_ = 0;
+  std::size_t spare_bytes_ = 0;
   std::size_t budget_ = 1 << 20;
   std::size_t held_ = 0;
 };

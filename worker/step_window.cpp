@@ -1,5 +1,7 @@
 #include "worker/step_window.h"
 
+#include <utility>
+
 namespace shoal {
 
 StepWindow::Decision StepWindow::judge(std::span<const RowGroup> groups) const {
@@ -12,7 +14,9 @@ StepWindow::Decision StepWindow::judge(std::span<const RowGroup> groups) const {
     } else if (raw(group.step) <= raw(last->second.step)) {
       ++repeats;
     } else if (last->second.closed) {
-      return {Verdict::Gap, &group, StepNumber{0}};
+      // The hub parks a sequence by closing it; its replay begins with the very next step.
+      const bool starts = group.first_position == 0 && group.step == next(last->second.step);
+      if (!starts) return {Verdict::Gap, &group, StepNumber{0}};
     } else if (group.step != next(last->second.step)) {
       return {Verdict::Gap, &group, next(last->second.step)};
     }
@@ -27,7 +31,9 @@ void StepWindow::take(std::span<const RowGroup> groups) {
     if (group.flags & kCloses) {
       close(group);
     } else {
-      last_[group.sequence].step = group.step;
+      Last& last = last_[group.sequence];
+      last.step = group.step;
+      if (std::exchange(last.closed, false)) std::erase(closed_, group.sequence);
     }
   }
 }

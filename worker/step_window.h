@@ -16,7 +16,8 @@ namespace shoal {
 class StepWindow {
  public:
   enum class Verdict {
-    Take,    // every group continues its sequence, starts one at position 0, or closes one nobody knows
+    Take,    // every group continues its sequence, starts one at position 0 (also one that was closed, with
+             // its next step: it was parked), or closes one nobody knows
     Repeat,  // every group was taken before: answer from the log
     Gap,     // some step before it is missing
   };

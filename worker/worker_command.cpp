@@ -224,10 +224,10 @@ int worker_command(int argc, char** argv) {
       return misuse(fault);
   }
   if (::optind < argc) return misuse(std::string("unexpected argument: ") + argv[::optind]);
+  if (const std::string fault = find_fault(arguments.options); !fault.empty()) return misuse(fault);
   Result<JoinToken> token = token_of(arguments);
   if (!token) return misuse(token.error().message());
   arguments.options.token = *std::move(token);
-  if (const std::string fault = find_fault(arguments.options); !fault.empty()) return misuse(fault);
   keep_memory_small();
 
   struct sigaction action {};

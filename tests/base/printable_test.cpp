@@ -7,7 +7,7 @@ namespace shoal {
 TEST_CASE("printable text stays as it is") {
   CHECK(printable("Gemma 3 270m") == "Gemma 3 270m");
   CHECK(printable("模型 ü 🐟") == "模型 ü 🐟");
-  CHECK(quoted("") == "''");
+  CHECK(in_quotes("") == "''");
 }
 
 TEST_CASE("control characters and bytes that are not UTF-8 become question marks") {

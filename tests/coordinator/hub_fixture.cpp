@@ -65,8 +65,8 @@ DeviceId ScriptedHub::join(const std::string& name, std::uint64_t memory_bytes) 
   const auto number = static_cast<std::uint32_t>(hellos_.size() + 1);
   feed(NetworkEvent(
       JoinReceived{++last_ticket_, JoinRequest{.public_key = scripted_key(number), .name = name}}));
-  const AnswerJoin* reply = told<AnswerJoin>().back();
-  REQUIRE_MESSAGE(reply->reply.admitted, reply->reply.reason);
+  const JoinReply reply = told<AnswerJoin>().back()->reply;
+  REQUIRE_MESSAGE(reply.admitted, reply.reason);
   Hello hello;
   hello.arithmetic_version = kArithmeticVersion;
   hello.arithmetic_digest = state->settings.arithmetic_digest;
@@ -77,8 +77,8 @@ DeviceId ScriptedHub::join(const std::string& name, std::uint64_t memory_bytes) 
   hello.memory_bytes = memory_bytes;
   hello.num_threads = 1;
   hello.kernels = "scalar";
-  say_hello(reply->reply.device, hello);
-  return reply->reply.device;
+  say_hello(reply.device, hello);
+  return reply.device;
 }
 
 void ScriptedHub::say_hello(DeviceId device, Hello hello) {

@@ -1,6 +1,7 @@
 #include "coordinator/hub_store.h"
 
 #include <doctest/doctest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -114,6 +115,27 @@ TEST_CASE(
   REQUIRE_FALSE(store.has_value());
   CHECK(store.error().message().find(folder.file()) != std::string::npos);
   CHECK(store.error().message().find("--state") != std::string::npos);
+}
+
+TEST_CASE("a hub that is killed loses nothing of what it was told to keep") {
+  const Folder folder;
+  { HubStore store = opened(folder); }  // the file is there
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    Result<HubStore> store = HubStore::open(folder.file());
+    const bool kept = store && store->next_term() &&
+                      store->remember(RememberDevice{DeviceId{1}, "cam-1", std::string(40, 'k'), false}) &&
+                      store->remember(RememberPlan{{}, {{std::string(40, 'k'), {0, 8}}}});
+    ::_exit(kept ? 0 : 1);  // nothing is closed or flushed
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(status == 0);
+  HubStore store = opened(folder);
+  CHECK(*store.next_term() == 2);
+  CHECK(store.devices()->size() == 1);
+  CHECK((*store.plan())->stages.size() == 1);
 }
 
 }  // namespace shoal

@@ -2,6 +2,7 @@
 
 #include "kernels/panels.h"
 #include "tests/coordinator/hub_fixture.h"
+#include "transport/limits.h"
 
 namespace shoal {
 namespace {
@@ -20,6 +21,13 @@ std::string join_reason(ScriptedHub& hub, JoinRequest request) {
 }
 
 Member& member(ScriptedHub& hub, DeviceId device) { return hub.state->members.at(device); }
+
+// Until the hub calls this device lost.
+Duration time_to_lose(ScriptedHub& hub, DeviceId device) {
+  const Time since = hub.now;
+  while (member(hub, device).online && hub.now - since < std::chrono::seconds(10)) hub.run_for(kTick);
+  return hub.now - since;
+}
 
 }  // namespace
 
@@ -169,9 +177,20 @@ TEST_CASE("a device that does not measure itself does not keep the others waitin
   ScriptedHub hub(tiny());
   const DeviceId mute = hub.join("cam-1");
   hub.stop_measuring(mute);
-  hub.join("cam-2");
-  hub.run_for(std::chrono::seconds(61));
+  const DeviceId other = hub.join("cam-2");
+  while (hub.sent_to<ProbeLinks>(other).empty() && hub.now < Time{std::chrono::seconds(100)})
+    hub.run_for(kTick);
+  CHECK(hub.now < Time{std::chrono::seconds(65)});
+  CHECK(hub.sent_to<ProfileRequest>(mute).size() == 1);  // the others have their turn first
   CHECK(hub.serve());
+  hub.run_for(std::chrono::seconds(5));
+  CHECK(hub.sent_to<ProfileRequest>(mute).size() == 2);
+  hub.silence(other);
+  hub.run_for(std::chrono::seconds(4));
+  hub.unsilence(other);
+  CHECK(hub.state->phase != Phase::Ready);
+  CHECK(hub.serve());  // meanwhile
+  CHECK(hub.sent_to<ProfileRequest>(mute).size() == 2);
   hub.run_for(std::chrono::seconds(130), milliseconds(500));
   CHECK(hub.sent_to<ProfileRequest>(mute).size() == 3);
   CHECK(member(hub, mute).excluded == "it did not answer the request to measure itself");
@@ -203,6 +222,86 @@ TEST_CASE("measurements of an earlier run count while kernels and threads are th
     REQUIRE(second.serve());
     CHECK(second.sent_to<ProfileRequest>(device).size() == (same ? 0u : 1u));
   }
+}
+
+TEST_CASE("a hub that was asleep calls nobody silent, and finds who is silent then as fast as ever") {
+  ScriptedHub hub(tiny());
+  const DeviceId good = hub.join("cam-1");
+  const DeviceId bad = hub.join("cam-2");
+  REQUIRE(hub.serve());
+  hub.run_for(std::chrono::seconds(4));
+  hub.now += std::chrono::seconds(5);
+  SUBCASE("its tick comes before it has read a word") {
+    hub.feed(ClusterTick{});
+    hub.run_for(milliseconds(50), milliseconds(1000));
+  }
+  SUBCASE("one device's words are read first") { hub.from(good, Beat{}); }
+  SUBCASE("a client comes first") { hub.feed(CancelRequest{1}); }
+  hub.feed(ClusterTick{});
+  CHECK(hub.state->devices_lost == 0);
+  hub.silence(bad);
+  const Duration took = time_to_lose(hub, bad);
+  CHECK(took >= milliseconds(700));
+  CHECK(took <= SilenceDetector::kFloor + milliseconds(100));
+  CHECK(member(hub, good).online);
+}
+
+TEST_CASE("a hub that is starved of its processor for good still finds a silent device") {
+  ScriptedHub hub(tiny());
+  const DeviceId good = hub.join("cam-1");
+  const DeviceId bad = hub.join("cam-2");
+  REQUIRE(hub.serve());
+  hub.run_for(std::chrono::seconds(4));
+  int naps = 0;
+  for (; member(hub, bad).online && naps < 100; ++naps) {
+    hub.now += milliseconds(800);
+    hub.from(good, Beat{});
+    hub.feed(ClusterTick{});
+  }
+  CHECK(naps >= 5);
+  CHECK(naps <= 30);
+  CHECK(member(hub, good).online);
+}
+
+TEST_CASE("compute does not stand still while the hub sleeps") {
+  ScriptedHub hub(tiny());
+  const DeviceId device = hub.join("cam-1");
+  REQUIRE(hub.serve());
+  hub.from(device, Beat{.finished_work = 5, .busy = 1});
+  hub.now += std::chrono::seconds(60);
+  hub.feed(ClusterTick{});
+  CHECK(hub.state->devices_lost == 0);
+}
+
+TEST_CASE("a hub that slept repeats no step for it") {
+  ScriptedHub hub(tiny());
+  const DeviceId device = hub.join("cam-1");
+  REQUIRE(hub.serve());
+  hub.feed(SubmitRequest{1, InferenceRequest{.prompt = {1, 2, 3}, .max_tokens = 5}});
+  const std::size_t sent = hub.sent_to<StepFrame>(device).size();
+  REQUIRE(sent > 0);
+  hub.now += std::chrono::seconds(60);
+  hub.feed(ClusterTick{});
+  hub.run_for(std::chrono::seconds(1));
+  CHECK(hub.sent_to<StepFrame>(device).size() == sent);
+  hub.run_for(std::chrono::seconds(10));
+  CHECK(hub.sent_to<StepFrame>(device).size() > sent);
+}
+
+TEST_CASE("devices that fall silent at once are replaced by one plan that has none of them") {
+  ClusterSettings settings;
+  settings.min_stages = 3;
+  ScriptedHub hub(tiny(), settings);
+  for (int i = 1; i <= 3; ++i) hub.join("cam-" + std::to_string(i));
+  REQUIRE(hub.serve());
+  hub.run_for(std::chrono::seconds(4));
+  const std::uint32_t plans = hub.state->plan_version;
+  hub.silence(DeviceId{1});
+  hub.silence(DeviceId{2});
+  hub.run_for(std::chrono::seconds(2));
+  CHECK(hub.state->devices_lost == 2);
+  CHECK(hub.state->plan_version == plans + 1);
+  CHECK(hub.state->phase == Phase::Ready);
 }
 
 }  // namespace shoal

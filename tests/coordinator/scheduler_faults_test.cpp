@@ -6,12 +6,16 @@ namespace shoal {
 namespace {
 
 struct World {
-  World()
+  explicit World(std::uint32_t vocab_size = 128)
       : config(scripted_config()),
-        scheduler(options(), config, letters()),
+        scheduler(options(), with_vocabulary(config, vocab_size), letters()),
         shape(scripted_shape(config, 64)),
         pipeline(scheduler, config, shape) {}
 
+  static const ModelConfig& with_vocabulary(ModelConfig& config, std::uint32_t size) {
+    config.vocab_size = size;
+    return config;
+  }
   static SchedulerOptions options() {
     SchedulerOptions options;
     options.max_context = 200;
@@ -51,7 +55,7 @@ TEST_CASE("a change of epoch replays every running request to the same text") {
     world.pipeline.restart(world.shape);
   }
   world.pipeline.run();
-  CHECK(world.pipeline.faults() == std::vector<std::string>{});
+  CHECK(world.pipeline.faults() == "");
   for (const auto& [id, text] : expected) CHECK(text_of(world.pipeline.events[id]) == text);
   CHECK(world.scheduler.counts().free_kv_blocks == world.shape.kv.blocks);
 }
@@ -60,8 +64,7 @@ TEST_CASE("answers of an earlier epoch, doubled answers and answers to nothing c
   World world;
   world.submit(1, scripted_request("abc", 8));
   world.pipeline.take_steps();
-  const StepFrame& step = world.pipeline.taken().front();
-  CandidatesFrame once = world.pipeline.answer_to(step);
+  CandidatesFrame once = world.pipeline.oldest_answer();
   CandidatesFrame stale = once;
   stale.epoch = make_epoch(1, 7);
   CHECK(world.scheduler.on_candidates(stale, world.pipeline.now).error().code() == ErrorCode::StaleEpoch);
@@ -78,7 +81,7 @@ TEST_CASE("an answer that is not to what was asked is corrupt and leaves the ste
   request.echo_logprobs = request.digest = true;
   world.submit(1, request);
   world.pipeline.take_steps();
-  const CandidatesFrame good = world.pipeline.answer_to(world.pipeline.taken().front());
+  const CandidatesFrame good = world.pipeline.oldest_answer();
   REQUIRE(good.rows.size() == 6);
   std::vector<CandidatesFrame> bad(8, good);
   bad[0].rows.pop_back();
@@ -188,7 +191,7 @@ TEST_CASE("of a step that cannot be computed only the sequence to blame ends") {
 TEST_CASE("a cut that lies in the tail is judged again, deeper, and not for ever") {
   for (const bool at_last : {true, false}) {
     CAPTURE(at_last);
-    World world;
+    World world(1000);  // more than the first look brings back
     InferenceRequest request = scripted_request("abc", 1);
     request.sampling.temperature = 1;
     request.sampling.top_p = 0.9f;
@@ -203,7 +206,7 @@ TEST_CASE("a cut that lies in the tail is judged again, deeper, and not for ever
         CHECK(step.groups.front().first_position == 2);
         CHECK(step.groups.front().num_rows == 1);
       }
-      CandidatesFrame answer = world.pipeline.answer_to(step);
+      CandidatesFrame answer = world.pipeline.oldest_answer();
       CandidateRow& row = answer.rows.back();
       row.adjusted = {BlockSum{1, 100}};                           // the mass lies elsewhere
       if (at_last && asked == 2) row.adjusted = {BlockSum{1, 1}};  // now it is all here
@@ -232,6 +235,25 @@ TEST_CASE("failing all ends every request once, waiting or running, and nothing 
   }
   CHECK(world.scheduler.counts().failed == 5);
   CHECK(world.scheduler.counts().free_kv_blocks == world.shape.kv.blocks);
+}
+
+TEST_CASE("no step is late by the time that the hub slept, and it counts for no average") {
+  World world;
+  world.submit(1, scripted_request("abc", 8));
+  for (int i = 0; i < 4; ++i) {
+    world.pipeline.take_steps();
+    world.pipeline.answer_one();
+  }
+  const double usual = world.scheduler.counts().step_seconds;
+  REQUIRE(usual > 0);
+  world.pipeline.take_steps();
+  world.pipeline.now += std::chrono::seconds(60);
+  world.scheduler.forgive(std::chrono::seconds(60));
+  CHECK(world.scheduler.take_overdue(world.pipeline.now).empty());
+  world.pipeline.answer_one();
+  CHECK(world.scheduler.counts().step_seconds == doctest::Approx(usual));
+  world.pipeline.run();
+  CHECK(text_of(world.pipeline.events[1]) == scripted_answer({'a', 'b', 'c'}, 1, 8));
 }
 
 }  // namespace shoal

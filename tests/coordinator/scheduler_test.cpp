@@ -29,7 +29,7 @@ struct World {
     scheduler.submit(id, std::move(request), pipeline.now);
   }
   void check_idle() {
-    CHECK(pipeline.faults() == std::vector<std::string>{});
+    CHECK(pipeline.faults() == "");
     CHECK(scheduler.counts().free_kv_blocks == shape.kv.blocks);
     CHECK(pipeline.free_blocks() == shape.kv.blocks);
     CHECK(scheduler.counts().running + scheduler.counts().queued + scheduler.counts().parked == 0);
@@ -74,7 +74,7 @@ TEST_CASE("an end-of-text token ends the answer and is not said, unless it is to
     request.ignore_end = ignore;
     world.submit(1, std::move(request));
     world.pipeline.take_steps();
-    CandidatesFrame answer = world.pipeline.answer_to(world.pipeline.taken().front());
+    CandidatesFrame answer = world.pipeline.oldest_answer();
     answer.rows.back().by_adjusted.front().id = answer.rows.back().by_raw.front().id = kEndOfText;
     CHECK(world.scheduler.on_candidates(std::move(answer), world.pipeline.now));
     world.pipeline.lose_one();

@@ -59,10 +59,20 @@ void ScriptedPipeline::restart(const PipelineShape& shape) {
   REQUIRE(kv.has_value());
   kv_.emplace(*std::move(kv));
   tokens_.clear();
-  steps_.clear();
+  window_ = {};
   opens_.clear();
   taken_.clear();
+  answers_.clear();
   scheduler_.start_epoch(shape);
+}
+
+void ScriptedPipeline::fault(const std::string& what) {
+  faults_ += "step " + std::to_string(history_.size()) + ": " + what + "\n";
+}
+
+void ScriptedPipeline::lose_one() {
+  taken_.pop_front();
+  answers_.pop_front();
 }
 
 void ScriptedPipeline::collect() {
@@ -74,6 +84,7 @@ std::size_t ScriptedPipeline::take_steps() {
   while (std::optional<StepFrame> frame = scheduler_.next_step(now)) {
     take(*frame);
     history_.push_back(copy_of(*frame));
+    answers_.push_back(run_step(*frame));
     taken_.push_back(*std::move(frame));
     ++count;
   }
@@ -82,19 +93,17 @@ std::size_t ScriptedPipeline::take_steps() {
 }
 
 void ScriptedPipeline::take(const StepFrame& frame) {
-  const auto fault = [&](const std::string& what) {
-    faults_.push_back("step " + std::to_string(history_.size()) + ": " + what);
-  };
   if (frame.epoch != shape_.epoch) fault("another epoch");
   if (frame.groups.empty() || frame.groups.size() > kMaxGroupsPerStep) fault("no groups, or too many");
   if (frame.ids.size() > shape_.max_rows) fault("too many rows");
   for (const SequenceOpen& open : frame.opens) opens_[open.sequence] = open;
+  const StepWindow::Decision decision = window_.judge(frame.groups);
+  if (decision.verdict != StepWindow::Verdict::Take)
+    fault("the stage does not take sequence " + std::to_string(raw(decision.group->sequence)));
+  window_.take(frame.groups);
   std::vector<RowGroup> with_rows;
   std::size_t row = 0;
   for (const RowGroup& group : frame.groups) {
-    if (raw(group.step) != raw(steps_[group.sequence]) + 1)
-      fault("a gap in the steps of sequence " + std::to_string(raw(group.sequence)));
-    steps_[group.sequence] = group.step;
     if (group.flags & kCloses) {
       kv_->close(group.sequence);
       tokens_.erase(group.sequence);
@@ -115,24 +124,22 @@ void ScriptedPipeline::take(const StepFrame& frame) {
   if (const Status admitted = kv_->admit(with_rows, slots); !admitted) fault(admitted.error().message());
 }
 
-CandidatesFrame ScriptedPipeline::answer_to(const StepFrame& frame) const {
+CandidatesFrame ScriptedPipeline::run_step(const StepFrame& frame) const {
   CandidatesFrame answer;
   answer.epoch = frame.epoch;
   answer.groups = frame.groups;
   for (const RowGroup& group : frame.groups) {
     for (std::uint32_t i = group.num_rows - group.num_wanted(); i < group.num_rows; ++i) {
-      const auto tokens = tokens_.find(group.sequence);
-      const auto open = opens_.find(group.sequence);
-      if (tokens == tokens_.end() || open == opens_.end()) continue;  // closed since: nobody looks
+      const std::vector<TokenId>& tokens = tokens_.at(group.sequence);
+      const std::uint64_t seed = opens_.at(group.sequence).params.seed;
       const std::uint32_t position = group.first_position + i;
-      const std::vector<TokenId> before(tokens->second.begin(), tokens->second.begin() + position + 1);
-      const Candidate best{
-          .id = scripted_token(before, open->second.params.seed), .logit = 1, .adjusted = 1, .noise = 0};
+      const std::vector<TokenId> before(tokens.begin(), tokens.begin() + position + 1);
+      const Candidate best{.id = scripted_token(before, seed), .logit = 1, .adjusted = 1, .noise = 0};
       CandidateRow row{.sequence = group.sequence, .step = group.step, .position = position};
       row.raw = {BlockSum{1, 1}};
       row.by_adjusted = row.by_raw = {best};
       if (group.flags & kWantsDigest) row.digests = {static_cast<std::uint64_t>(best.id) * 1000 + position};
-      row.has_target = position + 1 < tokens->second.size() || group.next_id >= 0;
+      row.has_target = position + 1 < tokens.size() || group.next_id >= 0;
       answer.rows.push_back(std::move(row));
     }
   }
@@ -142,10 +149,10 @@ CandidatesFrame ScriptedPipeline::answer_to(const StepFrame& frame) const {
 bool ScriptedPipeline::answer_one() {
   if (taken_.empty()) return false;
   now += step_time;
-  CandidatesFrame answer = answer_to(taken_.front());
-  taken_.pop_front();
+  CandidatesFrame answer = std::move(answers_.front());
+  lose_one();
   if (const Status judged = scheduler_.on_candidates(std::move(answer), now); !judged)
-    faults_.push_back(judged.error().message());
+    fault(judged.error().message());
   collect();
   return true;
 }
@@ -155,7 +162,7 @@ void ScriptedPipeline::run() {
     const bool took = take_steps() > 0;
     if (!answer_one() && !took) return;
   }
-  faults_.push_back("it never comes to rest");
+  fault("it never comes to rest");
 }
 
 TokenId scripted_token(const std::vector<TokenId>& tokens, std::uint64_t seed) {

@@ -7,6 +7,7 @@
 
 #include "coordinator/scheduler.h"
 #include "model/kv_cache.h"
+#include "worker/step_window.h"
 
 namespace shoal {
 
@@ -18,7 +19,7 @@ const TokenText& letters();
 inline constexpr TokenId kEndOfText = 'z';
 
 // The rest of the cluster as a scheduler sees it: takes its steps in order, keeps the accounts that a stage
-// keeps (steps without gaps, a real KvCache of the promised size), and answers when told to. What the model
+// keeps (its own StepWindow, a real KvCache of the promised size), and answers when told to. What the model
 // says is a function of all tokens before.
 class ScriptedPipeline {
  public:
@@ -28,15 +29,16 @@ class ScriptedPipeline {
   std::size_t take_steps();
   // Answers the oldest untold step. False if there is none.
   bool answer_one();
-  void lose_one() { taken_.pop_front(); }
-  CandidatesFrame answer_to(const StepFrame& frame) const;
+  void lose_one();
+  // What the model says to the oldest step that was taken and not answered, computed when it was taken.
+  const CandidatesFrame& oldest_answer() const { return answers_.front(); }
   // Until nothing moves any more.
   void run();
   void restart(const PipelineShape& shape);  // a new epoch: all is forgotten
 
   const std::deque<StepFrame>& taken() const { return taken_; }
   const std::vector<StepFrame>& history() const { return history_; }
-  const std::vector<std::string>& faults() const { return faults_; }  // broken promises, in words
+  const std::string& faults() const { return faults_; }  // broken promises, in words
   std::uint32_t held(SequenceId sequence) const { return kv_->length(sequence); }
   std::vector<std::uint32_t> free_blocks() const { return kv_->free_blocks(); }
   void collect();
@@ -47,17 +49,20 @@ class ScriptedPipeline {
 
  private:
   void take(const StepFrame& frame);
+  CandidatesFrame run_step(const StepFrame& frame) const;
+  void fault(const std::string& what);
 
   Scheduler& scheduler_;
   ModelConfig config_;
   PipelineShape shape_;
   std::optional<KvCache> kv_;
   std::map<SequenceId, std::vector<TokenId>> tokens_;
-  std::map<SequenceId, StepNumber> steps_;
+  StepWindow window_;
   std::map<SequenceId, SequenceOpen> opens_;
-  std::deque<StepFrame> taken_;  // not answered
+  std::deque<StepFrame> taken_;          // not answered
+  std::deque<CandidatesFrame> answers_;  // to these
   std::vector<StepFrame> history_;
-  std::vector<std::string> faults_;
+  std::string faults_;
 };
 
 // What the scripted model says after these tokens.

@@ -29,7 +29,10 @@ class Failed(Exception):
 
 
 class Cluster:
-    def __init__(self, model, workers=3, threads=1, min_stages=None, memory=None, kernels=None, options=(), worker_options=(), state=None):
+    def __init__(self, model, workers=3, threads=1, min_stages=None, memory=None, kernels=None, options=(), worker_options=(),
+                 state=None, lab=None):
+        """lab: a started lab.Lab of workers + 1 hosts; the hub runs on its first, worker i on host i + 1."""
+        self.lab = lab
         self.model, self.threads, self.kernels = model, threads, kernels
         self.worker_options = list(worker_options)
         self.memory = memory if isinstance(memory, (list, tuple)) else [memory] * workers
@@ -68,6 +71,8 @@ class Cluster:
     def start_coordinator(self):
         command = [f"{BIN}/shoal", "coordinator", "--model", self.model, "--model-id", "test", "--port", "0", "--cluster-port", "0",
                    "--state", f"{self.state}/coordinator", *self.options]
+        if self.lab:
+            command = self.lab.on(0) + command + ["--address", self.lab.address(0)]
         with open(f"{self.state}/coordinator.log", "ab") as log:
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
         self.processes["coordinator"] = process
@@ -83,12 +88,14 @@ class Cluster:
 
     def start_worker(self, index):
         name = f"w{index}"
-        command = [f"{BIN}/shoal-worker", "--hub", f"127.0.0.1:{self.join_port}", "--token", self.token, "--name", name,
+        command = [f"{BIN}/shoal-worker", "--hub", f"{self.lab.address(0) if self.lab else '127.0.0.1'}:{self.join_port}", "--token", self.token, "--name", name,
                    "--state", f"{self.state}/{name}", "--threads", str(self.threads), *self.worker_options]
         if self.memory[index]:
             command += ["--memory", self.memory[index]]
         if self.kernels:
             command += ["--kernels", self.kernels]
+        if self.lab:
+            command = self.lab.on(index + 1) + command
         with open(f"{self.state}/{name}.log", "ab") as log:
             self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log)
 
@@ -119,6 +126,8 @@ class Cluster:
     # ---- HTTP
 
     def connection(self, timeout=300):
+        if self.lab:
+            return self.lab.connection(0, self.http_port, timeout)
         return http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=timeout)
 
     def get(self, path):

@@ -4,6 +4,7 @@ import random
 import subprocess
 import tempfile
 import threading
+import time
 import unittest
 
 from cluster import BIN, Cluster, Failed
@@ -51,11 +52,13 @@ class Client(threading.Thread):
         super().__init__(daemon=True)
         self.cluster, self.body = cluster, body
         self.ids, self.logprobs, self.error, self.finish = [], [], None, None
+        self.first_at = None
         self.start()
 
     def run(self):
         try:
             for event in self.cluster.stream("/v1/completions", logprobs=1, **self.body):
+                self.first_at = self.first_at or time.time()
                 for choice in event.get("choices", []):
                     self.ids += choice.get("token_ids") or []
                     self.logprobs += (choice.get("logprobs") or {}).get("token_logprobs") or []

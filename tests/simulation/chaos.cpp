@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "coordinator/plan_builder.h"
+
 namespace shoal {
 namespace {
 
@@ -19,20 +21,39 @@ SimClusterOptions Chaos::random_options() {
   options.settings.min_stages = static_cast<std::uint32_t>(1 + random_.below(num_devices_));
   options.settings.kv_positions =
       static_cast<std::uint32_t>(kSimContext + random_.below(900));  // parking happens
-  options.settings.max_sequences = static_cast<std::uint32_t>(2 + random_.below(7));
+  options.settings.max_sequences = static_cast<std::uint32_t>(2 + random_.below(15));
   options.settings.scheduler.prefill_chunk = static_cast<std::uint32_t>(1 + random_.below(64));
   options.settings.scheduler.busy_prefill_chunk = static_cast<std::uint32_t>(1 + random_.below(32));
   options.settings.log_bytes = random_.below(3) == 0 ? 20000 : 4 << 20;
-  for (SimDevice& device : options.devices)
+  memory_is_short_ = random_.below(4) == 0;
+  if (memory_is_short_) options.settings.log_bytes = 100000;
+  for (SimDevice& device : options.devices) {
     device.seconds_per_unit_row = 1e-6 * static_cast<double>(20 + random_.below(400));
+    if (memory_is_short_) device.memory_bytes = (15 << 20) + random_.below(1 << 20);
+    speeds_.push_back(device.seconds_per_unit_row);
+  }
   return options;
 }
 
+// Serving. Where memory was drawn too short for all together, every device gets more.
+bool Chaos::open_cluster() {
+  SimClusterOptions options = random_options();
+  for (int attempt = 0; attempt < 20; ++attempt) {
+    Result<std::unique_ptr<SimCluster>> cluster = SimCluster::open(options);
+    if (!cluster) return false;
+    cluster_ = *std::move(cluster);
+    const auto decided = [&] {
+      return cluster_->hub().phase == Phase::Ready || cluster_->hub().planning_failed;
+    };
+    if (!cluster_->run_until(decided)) return false;
+    if (cluster_->hub().phase == Phase::Ready) return true;
+    for (SimDevice& device : options.devices) device.memory_bytes += 200 << 10;
+  }
+  return false;
+}
+
 std::string Chaos::run() {
-  Result<std::unique_ptr<SimCluster>> cluster = SimCluster::open(random_options());
-  if (!cluster) return cluster.error().message();
-  cluster_ = *std::move(cluster);
-  if (!cluster_->run_until_serving()) return "it never served";
+  if (!open_cluster()) return "it never served";
   for (std::size_t i = 1; i <= num_devices_; ++i)
     up_since_[static_cast<DeviceId>(i)] = cluster_->now() - kKnown;
   if (random_.below(3) == 0)
@@ -56,62 +77,107 @@ std::string Chaos::run() {
 }
 
 // ---- What is done to it
-// ---------------------------------------------------------------------------------------------------------
 
 void Chaos::submit() {
+  watch();
   const JudgedRequest& judged = pool_[random_.below(pool_.size())];
-  asked_.push_back({cluster_->submit(judged.request), &judged});
+  const bool may_fail = !can_serve();
+  asked_.push_back({cluster_->submit(judged.request), &judged, false, may_fail});
+}
+
+void Chaos::submit_crowd() {
+  note("a crowd");
+  for (int i = 0; i < 16; ++i) submit();
+}
+
+void Chaos::cancel_one() {
+  Asked& asked = asked_[random_.below(asked_.size())];
+  if (has_ended(cluster_->events_of(asked.id))) return;
+  asked.cancelled = true;
+  cluster_->cancel(asked.id);
+  note("cancel " + std::to_string(asked.id));
 }
 
 void Chaos::misfortune() {
   const DeviceId device = some_device();
-  switch (random_.below(9)) {
+  switch (random_.below(13)) {
     case 0:
     case 1:
-      if (down_.insert(device).second) cluster_->kill(device);
-      note("kill " + std::to_string(raw(device)));
+      kill(device);
       break;
-    case 2: {
-      const DeviceId other = some_device();
-      for (const DeviceId victim : {device, other}) {
-        if (down_.insert(victim).second) cluster_->kill(victim);
-      }
-      note("kill " + std::to_string(raw(device)) + " and " + std::to_string(raw(other)));
+    case 2:
+      kill(device);
+      kill(some_device());
       break;
-    }
-    case 3:
-      silence_device(device);
+    case 3:  // while the repair of the first is under way
+      kill(device);
+      run_for(milliseconds(random_.below(60)));
+      kill(some_device());
       break;
     case 4:
-      break_link();
+      silence_device(device);
       break;
     case 5:
+      break_link();
+      break;
+    case 6:
       disturb_link();
       break;
-    case 6: {  // a process that comes and goes
-      note("flap " + std::to_string(raw(device)));
-      for (int i = 0; i < 3; ++i) {
-        if (down_.insert(device).second) cluster_->kill(device);
-        run_for(milliseconds(random_.below(400)));
-        down_.erase(device);
-        frozen_.erase(device);
-        cluster_->start(device);
-        run_for(milliseconds(random_.below(900)));
-      }
+    case 7:
+      flap(device);
       break;
-    }
-    case 7: {
-      Asked& asked = asked_[random_.below(asked_.size())];
-      if (has_ended(cluster_->events_of(asked.id))) break;
-      asked.cancelled = true;
-      cluster_->cancel(asked.id);
-      note("cancel " + std::to_string(asked.id));
+    case 8:
+      cancel_one();
       break;
-    }
+    case 9:
+      slow_down(device);
+      break;
+    case 10:
+      stall_hub();
+      break;
+    case 11:
+      submit_crowd();
+      break;
     default:
       heal_some();
   }
   watch();
+}
+
+void Chaos::kill(DeviceId device) {
+  note("kill " + std::to_string(raw(device)));
+  if (down_.insert(device).second) cluster_->kill(device);
+}
+
+void Chaos::start(DeviceId device) {
+  down_.erase(device);
+  frozen_.erase(device);
+  cluster_->start(device);
+}
+
+// A process that comes and goes.
+void Chaos::flap(DeviceId device) {
+  note("flap " + std::to_string(raw(device)));
+  for (int i = 0; i < 3; ++i) {
+    if (down_.insert(device).second) cluster_->kill(device);
+    run_for(milliseconds(random_.below(400)));
+    start(device);
+    run_for(milliseconds(random_.below(900)));
+  }
+}
+
+void Chaos::slow_down(DeviceId device) {
+  note("slow down " + std::to_string(raw(device)));
+  cluster_->set_speed(device, 1e-3 * static_cast<double>(1 + random_.below(8)));
+}
+
+// The hub's process gets no turn for a while: nobody else is to blame for the silence.
+void Chaos::stall_hub() {
+  const auto length = milliseconds(random_.below(random_.below(3) == 0 ? 6000 : 800));
+  note("stall the hub for " + std::to_string(length.count()) + " ms");
+  cluster_->world().freeze(kHub);
+  run_for(length);
+  cluster_->world().thaw(kHub);
 }
 
 void Chaos::silence_device(DeviceId device) {
@@ -159,9 +225,7 @@ void Chaos::heal_some() {
   note("heal");
   for (const DeviceId device : std::set<DeviceId>(down_)) {
     if (random_.below(2) == 0) continue;
-    down_.erase(device);
-    frozen_.erase(device);
-    cluster_->start(device);
+    start(device);
   }
   for (const DeviceId device : std::set<DeviceId>(frozen_)) {
     if (!down_.contains(device)) cluster_->world().thaw(device);
@@ -183,6 +247,7 @@ void Chaos::heal_all() {
     for (std::size_t j = 0; j <= num_devices_; ++j)
       cluster_->world().set_faults(device, static_cast<DeviceId>(j), {});
     if (device == kHub) continue;
+    cluster_->set_speed(device, speeds_[i - 1]);
     if (!cluster_->is_running(device))
       cluster_->start(device);
     else if (frozen_.contains(device))
@@ -211,9 +276,22 @@ void Chaos::run_for(Duration duration) {
       duration);
 }
 
-bool Chaos::can_serve() const {
-  return std::ranges::any_of(up_since_,
-                             [&](const auto& device) { return cluster_->now() - device.second >= kKnown; });
+bool Chaos::can_serve() {
+  std::vector<DeviceId> known;
+  for (const auto& [device, since] : up_since_) {
+    if (cluster_->now() - since >= kKnown) known.push_back(device);
+  }
+  if (known.empty()) return false;
+  // One of them alone will do, whatever links are cut, unless its memory is too short.
+  return !memory_is_short_ || (cut_.empty() && memory_suffices(known));
+}
+
+bool Chaos::memory_suffices(const std::vector<DeviceId>& devices) {
+  const auto known = suffices_.find(devices);
+  if (known != suffices_.end()) return known->second;
+  const bool all_measured = std::ranges::all_of(
+      devices, [&](DeviceId id) { return cluster_->hub().members.at(id).profile.has_value(); });
+  return all_measured && (suffices_[devices] = choose_plan(cluster_->hub(), devices, 1).has_value());
 }
 
 void Chaos::watch() {
@@ -224,7 +302,9 @@ void Chaos::watch() {
     else
       up_since_.try_emplace(device, cluster_->now());
   }
-  if (!can_serve()) could_fail_ = true;
+  if (!can_serve()) {
+    for (Asked& asked : asked_) asked.may_fail = asked.may_fail || !has_ended(cluster_->events_of(asked.id));
+  }
   const auto& active = cluster_->hub().active;
   if (!active) return;
   if (raw(active->epoch) < raw(newest_)) broken_promise_ = "an epoch fell";
@@ -240,7 +320,7 @@ std::string Chaos::verdict() {
       if (has_ended(events)) return with_story("a cancelled request got an end");
       continue;
     }
-    const std::string fault = fault_in(*asked.judged, events, could_fail_);
+    const std::string fault = fault_in(*asked.judged, events, asked.may_fail);
     if (!fault.empty()) {
       return with_story("request " + std::to_string(asked.id) + ": " + fault + " (" +
                         name_of(cluster_->hub().phase) + ", " + cluster_->hub().detail + ")");

@@ -22,11 +22,20 @@ class Chaos {
     RequestId id = 0;
     const JudgedRequest* judged = nullptr;
     bool cancelled = false;
+    bool may_fail = false;  // for a while nobody here could have served it
   };
 
   SimClusterOptions random_options();
+  bool open_cluster();
   void submit();
+  void submit_crowd();
+  void cancel_one();
   void misfortune();
+  void kill(DeviceId device);
+  void start(DeviceId device);
+  void flap(DeviceId device);
+  void slow_down(DeviceId device);
+  void stall_hub();
   void break_link();
   void disturb_link();
   void silence_device(DeviceId device);
@@ -35,7 +44,8 @@ class Chaos {
   void run_for(Duration duration);
   void watch();
   void note(const std::string& what);
-  bool can_serve() const;
+  bool can_serve();
+  bool memory_suffices(const std::vector<DeviceId>& devices);
   std::string verdict();
   DeviceId some_device() { return static_cast<DeviceId>(1 + random_.below(num_devices_)); }
   bool is_up(DeviceId device) const {
@@ -51,7 +61,9 @@ class Chaos {
   std::set<DeviceId> down_, frozen_, unplugged_;
   std::set<std::pair<DeviceId, DeviceId>> cut_;
   std::map<DeviceId, Time> up_since_;
-  bool could_fail_ = false;
+  std::vector<double> speeds_;  // as they were, seconds per unit and row
+  bool memory_is_short_ = false;
+  std::map<std::vector<DeviceId>, bool> suffices_;
   Epoch newest_{};
   std::string broken_promise_;
   std::string story_;

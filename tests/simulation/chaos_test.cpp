@@ -28,7 +28,7 @@ TEST_CASE(
     for (std::uint64_t seed = first; seed <= last; ++seed) {
       if (seed % 4 != static_cast<std::uint64_t>(architecture)) continue;
       const std::string broken = Chaos(model, pool, seed).run();
-      CHECK_MESSAGE(broken.empty(), "seed ", seed, " (", name_of(architecture), "): ", broken);
+      CHECK_MESSAGE(broken.empty(), "seed ", seed, " (", std::string(name_of(architecture)), "): ", broken);
     }
   }
 }

@@ -169,9 +169,9 @@ std::string fault_in(const JudgedRequest& judged, const std::vector<InferenceEve
 }
 
 bool has_ended(const std::vector<InferenceEvent>& events) {
-  return std::ranges::any_of(events, [](const InferenceEvent& event) {
-    return std::holds_alternative<FinishedEvent>(event) || std::holds_alternative<FailedEvent>(event);
-  });
+  if (events.empty()) return false;
+  const InferenceEvent& last = events.back();
+  return std::holds_alternative<FinishedEvent>(last) || std::holds_alternative<FailedEvent>(last);
 }
 
 SimClusterOptions sim_options(const TinyModel& model, std::size_t num_devices, std::uint64_t seed) {

@@ -44,6 +44,15 @@ TEST_CASE("a model without a template speaks ChatML") {
   CHECK(*chat.render({}, false) == "");
 }
 
+TEST_CASE("a model without a template that knows turns speaks in turns, the system's words in the first") {
+  const std::vector<ChatMessage> messages = {message("system", "Be brief."), message("user", "Hi"),
+                                             message("assistant", "Hello"), message("user", "Bye")};
+  const ChatTemplate chat = parsed(kTurnsTemplate);
+  CHECK(*chat.render(messages, true) ==
+        "<start_of_turn>user\nBe brief.\n\nHi<end_of_turn>\n<start_of_turn>model\nHello<end_of_turn>\n"
+        "<start_of_turn>user\nBye<end_of_turn>\n<start_of_turn>model\n");
+}
+
 TEST_CASE("a template sees the conversation, the tokens, the tools and the request's extras") {
   const ChatTemplate chat = parsed(
       "{{ bos_token }}{{ eos_token }}{{ messages | length }}{{ add_generation_prompt }}{{ tools is none }}{{ "

@@ -83,6 +83,20 @@ TEST_CASE("what is missing is fetched a few requests ahead, written in order, th
   CHECK(ready->bytes_received > 0);
 }
 
+TEST_CASE("where the store holds everything nothing is asked for, and the plan is ready at once") {
+  Fetch fetch;
+  StoreChecked checked = fetch.all_missing();
+  checked.bytes_present = checked.bytes_total;
+  checked.missing.clear();
+  fetch.feed(checked);
+  CHECK(fetch.count_sent<ShardRequest>() == 0);
+  const auto ready = fetch.sent<StageStatus>();
+  REQUIRE(ready);
+  CHECK(ready->state == StageState::Ready);
+  CHECK(ready->bytes_received == 0);
+  CHECK(ready->bytes_present == ready->bytes_total);
+}
+
 TEST_CASE("a fetch goes on where the store says") {
   Fetch fetch;
   StoreChecked checked = fetch.all_missing();

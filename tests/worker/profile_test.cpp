@@ -9,6 +9,7 @@
 #include <string>
 
 #include "model/model_config_codec.h"
+#include "tests/support/sanitized.h"
 #include "tests/worker/tiny_shard.h"
 
 namespace shoal {
@@ -56,7 +57,7 @@ TEST_CASE("every representative unit is measured, in bounded time and memory") {
   REQUIRE_MESSAGE(report.has_value(), report.error().message());
   const double extra = static_cast<double>(peak - std::min(peak, before)) / 1e6;
   std::printf("  profiling took %.2f s and %.1f MB beyond what was there\n", took, extra);
-  CHECK(extra < 64);
+  if (!kSanitized) CHECK(extra < 64);
   CHECK(took < 60);  // a second on a machine that does nothing else
   CHECK(report->model == request.model);
   CHECK(report->read_bytes_per_second > 1e7);

@@ -104,6 +104,44 @@ TEST_CASE("after warm-up keeping a step allocates nothing") {
   CHECK(num_allocations() == before);
 }
 
+TEST_CASE("what the log holds in truth stays within its budget, whatever came before") {
+  const std::size_t budget = 1 << 20;
+  SharedBufferPool pool;
+  SentLog log;
+  log.set_budget(budget);
+  const std::size_t before = live_bytes();
+  SUBCASE("long answers after a ring of short ones") {
+    for (std::uint64_t n = 1; n <= 2000; ++n) log.keep(2, candidates(n));
+    for (std::uint64_t n = 1; n <= 2000; ++n) {
+      CandidatesFrame answer = candidates(n);
+      answer.rows.front().by_raw.resize(4000);
+      log.keep(2, answer);
+    }
+  }
+  SUBCASE("buffers of large micro-batches among those of single rows") {
+    for (std::uint64_t n = 1; n <= 4000; ++n) log.keep(0, step(n), rows_of(pool, n % 2 ? 60'000 : 2000, 1));
+    for (std::uint64_t n = 1; n <= 4000; ++n) log.keep(0, step(n), rows_of(pool, n % 16 ? 2000 : 60'000, 1));
+  }
+  const std::size_t idle = 2 << 20;  // of the pool
+  CHECK(live_bytes() - before < budget + budget / 2 + idle);
+  log.clear();
+  CHECK(live_bytes() - before <= idle + (64 << 10));
+}
+
+TEST_CASE("after warm-up steps of changing size allocate nothing either") {
+  SharedBufferPool pool;
+  SentLog log;
+  log.set_budget(1 << 20);
+  const StepFrame frame = step(1);
+  const auto some_steps = [&] {
+    for (std::size_t i = 0; i < 600; ++i) log.keep(0, frame, pool.take(2304 * (1 + i % 32)));
+  };
+  for (int round = 0; round < 5; ++round) some_steps();
+  const std::size_t before = num_allocations();
+  some_steps();
+  CHECK(num_allocations() == before);
+}
+
 TEST_CASE("rows are cut into chunks that share one buffer and outlive the log and the pool") {
   std::vector<Payload> chunks;
   {

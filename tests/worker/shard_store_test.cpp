@@ -102,6 +102,59 @@ TEST_CASE("a fetch cut off by the process's end goes on in the next one") {
   check_contents(*store, model, refs);
 }
 
+TEST_CASE("a crash at any moment around the finished tensor's rename costs no more than that tensor") {
+  const TinyModel model{21};
+  const std::vector<TensorRef> refs = tensor_refs(model, {0, 1});
+  const std::uint32_t panels = num_stored_panels(refs.front());
+  const TemporaryDirectory directory;
+  const std::string path = directory.file(panel_file_name(refs.front()));
+  const auto copy = [](const std::string& from, const std::string& to) {
+    std::filesystem::copy_file(from, to, std::filesystem::copy_options::overwrite_existing);
+  };
+  {
+    auto store = opened(directory);
+    (void)store->check(Epoch{1}, refs);
+    (void)store->write(refs.front(), shard_data(model, refs.front(), 0, 6));
+    store.reset();  // leaves a resume point at panel 6
+    copy(path + ".resume", directory.file("resume"));
+    store = opened(directory);
+    (void)fetch(*store, model, store->check(Epoch{1}, refs));
+  }
+  REQUIRE(std::filesystem::exists(path));
+  std::uint32_t goes_on_at = 0;
+  SUBCASE("the header was written, the rename was not, and there is a resume point") {
+    std::filesystem::rename(path, path + ".part");
+    copy(directory.file("resume"), path + ".resume");
+    goes_on_at = 6;
+  }
+  SUBCASE("the header was written, the rename was not, and there is no resume point") {
+    std::filesystem::rename(path, path + ".part");
+  }
+  SUBCASE("it was renamed, and its resume point still stands there") {
+    copy(directory.file("resume"), path + ".resume");
+    goes_on_at = panels;
+  }
+  SUBCASE("the resume point was being replaced") {
+    std::filesystem::rename(path, path + ".part");
+    copy(directory.file("resume"), path + ".resume");
+    copy(directory.file("resume"), path + ".resume.new");
+    std::filesystem::resize_file(path + ".resume.new", 11);
+    goes_on_at = 6;
+  }
+  std::filesystem::remove(directory.file("resume"));
+  const auto store = opened(directory);
+  const StoreChecked checked = store->check(Epoch{1}, refs);
+  if (goes_on_at == panels) {
+    CHECK(checked.missing.empty());
+  } else {
+    REQUIRE(checked.missing.size() == 1);
+    CHECK(checked.missing.front().first_panel == goes_on_at);
+    fetch(*store, model, checked);
+  }
+  check_contents(*store, model, refs);
+  CHECK(directory.names() == std::vector<std::string>{panel_file_name(refs.front())});
+}
+
 TEST_CASE("files that are not what their names say are removed and fetched again") {
   const TinyModel model{21};
   const std::vector<TensorRef> refs = tensor_refs(model);

@@ -49,6 +49,23 @@ TEST_CASE("a repeat that comes after the close opens nothing again") {
   CHECK(window.judge(Groups{group_of(1, 3, 3, 1)}).verdict == Verdict::Gap);  // it is over
 }
 
+TEST_CASE("a sequence that was parked starts anew with its next step and nothing else") {
+  StepWindow window;
+  window.take(Groups{group_of(1, 1, 0, 3)});
+  window.take(Groups{group_of(1, 2, 0, 0, kCloses)});
+  CHECK(window.judge(Groups{group_of(1, 4, 0, 3)}).verdict == Verdict::Gap);  // step 3 is under way
+  const Groups again{group_of(1, 3, 0, 3)};
+  REQUIRE(window.judge(again).verdict == Verdict::Take);
+  window.take(again);
+  CHECK(window.num_sequences() == 1);
+  CHECK(window.judge(again).verdict == Verdict::Repeat);
+  const Groups more{group_of(1, 4, 3, 1)};
+  REQUIRE(window.judge(more).verdict == Verdict::Take);
+  window.take(more);
+  window.take(Groups{group_of(1, 5, 0, 0, kCloses)});
+  CHECK(window.num_sequences() == 0);
+}
+
 TEST_CASE("a repeated frame that closes one sequence and runs another is a repeat") {
   StepWindow window;
   window.take(Groups{group_of(1, 1, 0, 3), group_of(2, 1, 0, 3)});

@@ -1,12 +1,17 @@
 #include <doctest/doctest.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <array>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <string>
 
+#include "tests/support/sanitized.h"
 #include "tests/worker/tiny_shard.h"
 #include "transport/keys.h"
 
@@ -18,8 +23,7 @@ struct Outcome {
   std::string output;  // both streams
 };
 
-Outcome run_worker_with(const std::string& arguments) {
-  const std::string command = "env -u SHOAL_TOKEN " SHOAL_BIN_DIR "/shoal-worker " + arguments + " 2>&1";
+Outcome run_shell(const std::string& command) {
   std::FILE* pipe = ::popen(command.c_str(), "r");
   REQUIRE(pipe);
   Outcome outcome;
@@ -29,6 +33,10 @@ Outcome run_worker_with(const std::string& arguments) {
   const int status = ::pclose(pipe);
   outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   return outcome;
+}
+
+Outcome run_worker_with(const std::string& arguments) {
+  return run_shell("env -u SHOAL_TOKEN " SHOAL_BIN_DIR "/shoal-worker " + arguments + " 2>&1");
 }
 
 std::string a_token() {
@@ -65,6 +73,32 @@ TEST_CASE("misuse ends with status 2 and says what was wrong") {
   misuse("--hub 127.0.0.1:1 --kernels quantum" + token, "quantum");
   misuse("--hub 127.0.0.1:1 --name $(printf 'x%.0s' $(seq 200))" + token, "--name");
   misuse("--hub 127.0.0.1:1 --name \"$(printf 'a\\001b')\"" + token, "--name");
+}
+
+TEST_CASE(
+    "the stripped worker takes at most 8 MB with every library it loads beyond those of the compiler and "
+    "libc") {
+  if (kSanitized) return;
+  const TemporaryDirectory directory;
+  const std::string stripped = directory.file("shoal-worker");
+  REQUIRE(run_shell("strip -o " + stripped + " " SHOAL_BIN_DIR "/shoal-worker 2>&1").status == 0);
+  std::uintmax_t bytes = std::filesystem::file_size(stripped);
+  std::istringstream libraries(run_shell("ldd " + stripped).output);
+  std::size_t num_counted = 0;
+  for (std::string line;
+       std::getline(libraries, line);) {  // "libzmq.so.5 => /lib/x86_64-linux-gnu/libzmq.so.5 (0x...)"
+    const std::size_t path_begin = line.find("=> /");
+    if (path_begin == std::string::npos) continue;
+    const std::string path = line.substr(path_begin + 3, line.find(' ', path_begin + 3) - path_begin - 3);
+    const std::string name = std::filesystem::path(path).filename().string();
+    const bool is_free = std::ranges::any_of(std::array{"libc.so", "libm.so", "libstdc++.so", "libgcc_s.so"},
+                                             [&](const char* prefix) { return name.starts_with(prefix); });
+    if (is_free) continue;
+    bytes += std::filesystem::file_size(path);
+    ++num_counted;
+  }
+  CHECK(num_counted >= 2);  // libzmq and libsodium at least
+  CHECK(bytes <= 8'000'000);
 }
 
 TEST_CASE("help is help") {
