@@ -277,8 +277,9 @@ void ZmqNetwork::State::serve_zap() {
       log_warn("connection_refused", {{"lane", text(2)}, {"address", text(3)}, {"mechanism", text(5)}});
       next_refusal_log = clock.now() + std::chrono::seconds(1);
     }
-    const std::string_view reply[] = {
-        "1.0", text(1), user_id ? "200" : "400", user_id ? "OK" : "unknown key", user_id ? *user_id : "", ""};
+    const std::string_view user = user_id ? std::string_view(*user_id) : std::string_view();  // no copy of it
+    const std::string_view reply[] = {"1.0", text(1), user_id ? "200" : "400", user_id ? "OK" : "unknown key",
+                                      user,  ""};
     for (std::size_t i = 0; i < std::size(reply); ++i) {
       zap.send(ZmqFrame::copy_of(std::as_bytes(std::span(reply[i]))), i + 1 < std::size(reply));
     }
