@@ -45,9 +45,9 @@ Status Scheduler::on_candidates(CandidatesFrame frame, Time now) {
 std::deque<Scheduler::InFlight>::iterator Scheduler::next_to_judge() {
   const auto comes_before = [](const InFlight& earlier, const InFlight& step) {
     return std::ranges::any_of(earlier.frame.groups, [&](const RowGroup& group) {
-      return group.num_wanted() > 0 &&
-             std::ranges::any_of(step.frame.groups,
-                                 [&](const RowGroup& g) { return g.sequence == group.sequence; });
+      return group.num_wanted() > 0 && std::ranges::any_of(step.frame.groups, [&](const RowGroup& g) {
+               return g.sequence == group.sequence;
+             });
     });
   };
   return std::find_if(in_flight_.begin(), in_flight_.end(), [&](const InFlight& step) {

@@ -91,11 +91,13 @@ bool Scheduler::may_join(const Sequence& sequence, const StepFrame& frame) const
 }
 
 Scheduler::Sequence* Scheduler::next_suspect(const StepFrame& frame) {
-  for (auto& [id, sequence] : sequences_) {
-    const bool closes = close_is_pending(id) || std::ranges::any_of(frame.groups, [&](const RowGroup& g) {
-                          return g.sequence == sequence->id;
+  for (auto& entry : sequences_) {
+    Sequence& sequence = *entry.second;
+    const bool closes = close_is_pending(sequence.id) ||
+                        std::ranges::any_of(frame.groups, [&](const RowGroup& group) {
+                          return group.sequence == sequence.id;
                         });
-    if (sequence->is_due() && sequence->is_suspect() && !closes) return sequence.get();
+    if (sequence.is_due() && sequence.is_suspect() && !closes) return &sequence;
   }
   return nullptr;
 }
@@ -127,8 +129,8 @@ void Scheduler::add_decodes(StepFrame& frame) {
   for (auto& [id, sequence] : sequences_) {
     if (sequence->decodes() && may_join(*sequence, frame)) turns.push_back(sequence.get());
   }
-  std::ranges::rotate(
-      turns, std::ranges::find_if(turns, [&](const Sequence* s) { return raw(s->id) > raw(last_decoded_); }));
+  const auto after_last = [&](const Sequence* sequence) { return raw(sequence->id) > raw(last_decoded_); };
+  std::rotate(turns.begin(), std::ranges::find_if(turns, after_last), turns.end());
   std::uint32_t share = decode_share();
   for (Sequence* sequence : turns) {
     if (share == 0 || frame.groups.size() >= kMaxGroupsPerStep || frame.opens.size() >= kMostOpens) return;
@@ -144,11 +146,12 @@ void Scheduler::add_decodes(StepFrame& frame) {
 bool Scheduler::make_room_for(Sequence& sequence, StepFrame& frame) {
   while (!grow(sequence)) {
     Sequence* youngest = &sequence;
-    for (auto& [id, other] : sequences_) {
-      const bool in_step =
-          std::ranges::any_of(frame.groups, [&](const RowGroup& g) { return g.sequence == other->id; });
-      if (other->state == Sequence::State::Running && !in_step && raw(id) > raw(youngest->id))
-        youngest = other.get();
+    for (auto& entry : sequences_) {
+      Sequence& other = *entry.second;
+      const bool in_step = std::ranges::any_of(
+          frame.groups, [&](const RowGroup& group) { return group.sequence == other.id; });
+      if (other.state == Sequence::State::Running && !in_step && raw(other.id) > raw(youngest->id))
+        youngest = &other;
     }
     park(*youngest);
     add_closes(frame);

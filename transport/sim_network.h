@@ -21,10 +21,12 @@ struct SimLink {
 };
 
 // What happens to data-lane messages of a directed link, as no TCP would do it: probabilities per message.
+// Loss is what a full queue, or a connection that breaks and is made anew, comes to.
 struct SimFaults {
   double duplicate = 0;
   double reorder = 0;  // delayed by up to ten latencies, overtaken meanwhile
   double corrupt = 0;  // one bit flipped
+  double lose = 0;
 };
 
 // Many hosts in one process, from one seed, on a clock that only advance_to() moves. The same seed and the

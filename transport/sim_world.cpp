@@ -85,9 +85,10 @@ SimProcess* SimWorld::State::listener(const std::string& endpoint) const {
 // What TCP-like transport never does happens here, before the wire.
 void SimWorld::State::transmit(const SimConnectionPtr& connection, bool upwards, std::vector<Payload> sent) {
   auto frames = std::make_shared<std::vector<Payload>>(std::move(sent));
-  ++connection->direction(upwards).num_unread;
   const SimFaults& faults =
       link(connection->sender(upwards).host(), connection->receiver(upwards).host()).faults;
+  if (connection->lane == Lane::Data && faults.lose > 0 && random() < faults.lose) return;
+  ++connection->direction(upwards).num_unread;
   if (connection->lane != Lane::Data) return send_over(connection, upwards, std::move(frames));
   if (faults.corrupt > 0 && random() < faults.corrupt) flip_bit(*frames, random());
   if (faults.duplicate > 0 && random() < faults.duplicate) {

@@ -33,13 +33,13 @@ ApiError no_such_path(std::string_view path) {
                    "unknown_path");
 }
 
-ApiError wrong_method(std::string_view method, std::string_view path, std::string allowed) {
+ApiError wrong_method(std::string_view method, std::string_view path, const std::string& allowed) {
   return {.status = 405,
           .message = std::string(method.substr(0, 32)) + " does not work on '" + std::string(path) +
                      "'; use " + allowed + ".",
           .param = {},
           .code = "method_not_allowed",
-          .allow = std::move(allowed)};
+          .allow = allowed};
 }
 
 std::string_view authority_and_path(std::string_view target) {

@@ -214,11 +214,15 @@ void Chaos::disturb_link() {
   const DeviceId to = random_.below(4) == 0 ? kHub : some_device();
   if (from == to) return;
   const bool corrupt = to != kHub && random_.below(3) == 0;  // the hub revokes a key for that, for good
-  cluster_->world().set_faults(from, to, {.duplicate = 0.2, .reorder = 0.1, .corrupt = corrupt ? 0.02 : 0});
+  const double lose = random_.below(3) == 0 ? 0.01 : 0;
+  cluster_->world().set_faults(
+      from, to, {.duplicate = 0.2, .reorder = 0.1, .corrupt = corrupt ? 0.02 : 0, .lose = lose});
   if (random_.below(2) == 0)
     cluster_->world().set_link(from, to, {.latency = milliseconds(5), .bytes_per_second = 1e6, .loss = 0.01});
-  note(std::string(corrupt ? "corrupt " : "disturb ") + std::to_string(raw(from)) + "-" +
-       std::to_string(raw(to)));
+  note(std::string(corrupt    ? "corrupt "
+                   : lose > 0 ? "lose "
+                              : "disturb ") +
+       std::to_string(raw(from)) + "-" + std::to_string(raw(to)));
 }
 
 void Chaos::heal_some() {

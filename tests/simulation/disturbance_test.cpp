@@ -74,6 +74,18 @@ TEST_CASE("frames that come twice, late or in another order change no bit") {
   CHECK(crowd.fault() == "");
 }
 
+TEST_CASE("steps that get lost are sent again, and stages that took them answer from what they keep") {
+  const TinyModel model{7};
+  Crowd crowd(model, slow_devices(model, 3, 30), 6);
+  for (std::uint32_t from = 0; from <= 3; ++from) {
+    for (std::uint32_t to = 0; to <= 3; ++to)
+      crowd.cluster->world().set_faults(DeviceId{from}, DeviceId{to}, {.lose = 0.01});
+  }
+  CHECK(crowd.fault() == "");
+  CHECK(crowd.cluster->hub().epochs_restarted == 0);
+  CHECK(crowd.cluster->hub().devices_lost == 0);
+}
+
 TEST_CASE("candidates that overtake each other on their way to the hub are judged in order") {
   const TinyModel model{7};
   InferenceRequest request = long_prompt();
