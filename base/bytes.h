@@ -25,9 +25,4 @@ template <typename T>
 requires std::is_trivially_copyable_v<T>
 void store(void* to, const T& value) { std::memcpy(to, &value, sizeof value); }
 
-template <typename T>
-Bytes as_bytes_of(std::span<const T> values) {
-  return std::as_bytes(values);
-}
-
 }  // namespace shoal

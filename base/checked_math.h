@@ -19,13 +19,6 @@ inline std::optional<std::uint64_t> checked_mul(std::uint64_t a, std::uint64_t b
   return product;
 }
 
-// The next multiple of `alignment`, a power of two.
-inline std::optional<std::uint64_t> checked_align_up(std::uint64_t value, std::uint64_t alignment) {
-  const std::optional<std::uint64_t> padded = checked_add(value, alignment - 1);
-  if (!padded) return std::nullopt;
-  return *padded & ~(alignment - 1);
-}
-
 constexpr std::size_t div_ceil(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
 constexpr std::size_t align_up(std::size_t value, std::size_t alignment) {
   return div_ceil(value, alignment) * alignment;

@@ -1,16 +1,22 @@
 #include "base/log.h"
 
+#include <spdlog/logger.h>
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/stdout_sinks.h>
+
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdio>
-#include <ctime>
+#include <memory>
 #include <mutex>
+#include <utility>
 
 namespace shoal {
 namespace {
 
-std::atomic<LogLevel> g_level{LogLevel::Info};
 std::atomic<LogSink> g_sink{nullptr};
-std::mutex g_mutex;
+std::mutex g_sink_mutex;
 
 void append_quoted(std::string& line, std::string_view text) {
   const bool plain = !text.empty() && text.find_first_of(" \"=\n\r\t\\") == std::string_view::npos;
@@ -32,28 +38,38 @@ void append_quoted(std::string& line, std::string_view text) {
   line += '"';
 }
 
-void write_to_stderr(LogLevel level, std::string_view event, const LogField* fields, std::size_t num_fields) {
-  std::timespec now{};
-  std::timespec_get(&now, TIME_UTC);
-  std::tm utc{};
-  gmtime_r(&now.tv_sec, &utc);
-  char stamp[40];
-  const std::size_t n = std::strftime(stamp, sizeof stamp, "%H:%M:%S", &utc);
-  std::snprintf(stamp + n, sizeof stamp - n, ".%03ldZ", now.tv_nsec / 1000000);
-
-  std::string line = std::string(stamp) + " " + name_of(level) + " " + std::string(event);
-  for (std::size_t i = 0; i < num_fields; ++i) {
+std::string line_of(LogLevel level, std::string_view event, const LogFields& fields) {
+  std::string line = std::string(name_of(level)) + " " + std::string(event);
+  for (const LogField& field : fields) {
     line += ' ';
-    line += fields[i].key;
+    line += field.key;
     line += '=';
-    if (fields[i].quoted) {
-      append_quoted(line, fields[i].value);
+    if (field.quoted) {
+      append_quoted(line, field.value);
     } else {
-      line += fields[i].value;
+      line += field.value;
     }
   }
-  line += '\n';
-  std::fwrite(line.data(), 1, line.size(), stderr);
+  return line;
+}
+
+constexpr std::array kLevels{spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
+                             spdlog::level::err, spdlog::level::off};
+
+spdlog::level::level_enum level_of(LogLevel level) { return kLevels[static_cast<std::size_t>(level)]; }
+
+// One line and one flush an event, whatever threads log. Never destroyed: threads may log while the process
+// ends.
+spdlog::logger& stderr_logger() {
+  static spdlog::logger& logger = [&]() -> spdlog::logger& {
+    auto sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+    sink->set_formatter(
+        std::make_unique<spdlog::pattern_formatter>("%H:%M:%S.%eZ %v", spdlog::pattern_time_type::utc));
+    auto* made = new spdlog::logger("shoal", std::move(sink));
+    made->set_level(spdlog::level::info);
+    return *made;
+  }();
+  return logger;
 }
 
 }  // namespace
@@ -64,15 +80,20 @@ LogField::LogField(std::string_view k, double v) : key(k) {
   value = text;
 }
 
-void set_log_level(LogLevel level) { g_level = level; }
-LogLevel log_level() { return g_level; }
+void set_log_level(LogLevel level) { stderr_logger().set_level(level_of(level)); }
+LogLevel log_level() {
+  return static_cast<LogLevel>(std::ranges::find(kLevels, stderr_logger().level()) - kLevels.begin());
+}
 void set_log_sink(LogSink sink) { g_sink = sink; }
 
 void log_event(LogLevel level, std::string_view event, LogFields fields) {
-  if (level < g_level.load(std::memory_order_relaxed)) return;
-  const LogSink sink = g_sink.load();
-  const std::lock_guard lock(g_mutex);
-  (sink ? sink : write_to_stderr)(level, event, fields.begin(), fields.size());
+  if (!stderr_logger().should_log(level_of(level))) return;
+  if (const LogSink sink = g_sink.load()) {
+    const std::lock_guard lock(g_sink_mutex);
+    sink(level, event, fields.begin(), fields.size());
+    return;
+  }
+  stderr_logger().log(level_of(level), line_of(level, event, fields));
 }
 
 const char* name_of(LogLevel level) {

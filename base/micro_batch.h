@@ -28,7 +28,6 @@ struct RowGroup {
   std::uint32_t flags = 0;
   TokenId next_id = -1;  // the id that follows the last row where it is known (scoring), else -1
 
-  bool wants_any() const { return (flags & (kWantsLastRow | kWantsAllRows)) != 0; }
   std::uint32_t num_wanted() const {
     if (flags & kWantsAllRows) return num_rows;
     return (flags & kWantsLastRow) && num_rows > 0 ? 1 : 0;

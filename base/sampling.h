@@ -8,6 +8,9 @@
 namespace shoal {
 
 inline constexpr std::uint32_t kHeadBlockRows = 1024;  // vocabulary rows per head block; 64 panels
+// So that all candidates of one row, the whole vocabulary in each of its lists, fit one message.
+inline constexpr std::uint32_t kMaxHeadBlocks = 512;
+inline constexpr std::uint32_t kMaxVocabSize = kMaxHeadBlocks * kHeadBlockRows;
 inline constexpr std::uint32_t kMaxLogitBias = 300;
 inline constexpr std::uint32_t kMaxTopLogprobs = 400;
 

@@ -17,7 +17,14 @@ std::string request_json(const ChatQuestion& question) {
       {"messages", std::move(messages)}, {"stream", true}, {"stream_options", {{"include_usage", true}}}};
   if (!question.model.empty()) request["model"] = question.model;
   if (question.max_tokens) request["max_tokens"] = *question.max_tokens;
-  if (question.temperature) request["temperature"] = *question.temperature;
+  const auto add = [&](const char* field, const auto& value) {
+    if (value) request[field] = *value;
+  };
+  add("temperature", question.temperature);
+  add("top_p", question.top_p);
+  add("top_k", question.top_k);
+  add("min_p", question.min_p);
+  add("repeat_penalty", question.repeat_penalty);
   if (question.seed) request["seed"] = *question.seed;
   return request.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
@@ -107,7 +114,10 @@ Result<ChatAnswer> stream_chat(HttpClient& client, const ChatQuestion& question,
       client.stream("/v1/chat/completions", request_json(question), on_event, stop);
   if (!response) return fail(response.error());
   const bool stopped = stop && *stop;
-  if (response->status != 200 && !stopped) return fail(ErrorCode::Unavailable, error_message_of(*response));
+  if (response->status != 200 && !stopped) {
+    const bool is_too_long = response->body.find("context_length_exceeded") != std::string::npos;
+    return fail(is_too_long ? ErrorCode::OutOfMemory : ErrorCode::Unavailable, error_message_of(*response));
+  }
   return reader.finish(stopped);
 }
 

@@ -22,7 +22,12 @@ struct ChatQuestion {
   std::vector<ChatTurn> turns;
   std::string model;                        // "" for the one that is served
   std::optional<std::uint32_t> max_tokens;  // else as many as there is room for
-  std::optional<double> temperature;        // else the server's default
+  // How tokens are drawn; where nothing is said, as the server thinks best.
+  std::optional<double> temperature;
+  std::optional<double> top_p;
+  std::optional<std::uint32_t> top_k;
+  std::optional<double> min_p;
+  std::optional<double> repeat_penalty;
   std::optional<std::int64_t> seed;
 };
 
@@ -40,7 +45,7 @@ struct ChatAnswer {
 
 // Asks a coordinator and hands over text as it comes. Blocks until the answer's end or `stop`. A failure in
 // mid-answer is an error too, never a short answer. Errors: Unavailable; the server's own words for a
-// refusal.
+// refusal; OutOfMemory where the conversation is longer than the model's context.
 Result<ChatAnswer> stream_chat(HttpClient& client, const ChatQuestion& question,
                                const std::function<void(std::string_view text)>& on_text,
                                const std::atomic<bool>* stop = nullptr);

@@ -154,6 +154,8 @@ void ChildProcess::send_signal(int number) const {
   if (::kill(-pid_, number) != 0) ::kill(pid_, number);  // its group exists a moment after the process
 }
 
+bool ended_by_itself(int wait_status) { return WIFEXITED(wait_status); }
+
 std::string describe_exit(int wait_status) {
   if (WIFEXITED(wait_status)) return "ended with status " + std::to_string(WEXITSTATUS(wait_status));
   if (!WIFSIGNALED(wait_status)) return "ended";

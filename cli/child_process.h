@@ -49,5 +49,6 @@ class ChildProcess {
 
 // "ended with status 1", "was killed by signal 9 (Killed)".
 std::string describe_exit(int wait_status);
+bool ended_by_itself(int wait_status);  // not by a signal
 
 }  // namespace shoal

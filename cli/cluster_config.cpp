@@ -3,23 +3,26 @@
 #include <algorithm>
 #include <set>
 
+#include "cli/cluster_bounds.h"
 #include "cli/yaml_reader.h"
-#include "transport/limits.h"
 
 namespace shoal {
 namespace {
 
 void read_coordinator(YamlMap& map, ClusterConfig& config) {
+  const auto bounded = [&](const char* key, auto& value, Bounds bounds) {
+    map.integer(key, value, bounds.least, bounds.most);
+  };
   map.text("http_address", config.http_address);
   map.integer("http_port", config.http_port, 0, 65535);
   map.text("api_key_file", config.api_key_file);
   map.text("address", config.address);
-  map.integer("cluster_port", config.cluster_port, 0, 65532);
-  map.integer("context", config.context, 64, 1 << 20);
-  map.integer("kv_positions", config.kv_positions, 64, 1 << 24);
-  map.integer("max_sequences", config.max_sequences, 1, 4096);
-  map.integer("min_stages", config.min_stages, 1, kMaxStages);
-  map.one_of("objective", config.objective, {"latency", "throughput"});
+  bounded("cluster_port", config.cluster_port, kClusterPortBounds);
+  bounded("context", config.context, kContextBounds);
+  bounded("kv_positions", config.kv_positions, kKvPositionsBounds);
+  bounded("max_sequences", config.max_sequences, kMaxSequencesBounds);
+  bounded("min_stages", config.min_stages, kMinStagesBounds);
+  map.one_of("objective", config.objective, {"latency", "throughput", "balanced"});
 }
 
 // Names become file names (a worker's state, its log) and stand in command lines.
@@ -68,6 +71,8 @@ Result<ClusterConfig> read_cluster_config(const std::string& path) {
   if (Status finished = map.finish(); !finished) return fail(finished.error());
   if (config.models.empty()) map.fault("models", "at least one model is needed");
   if (config.devices.empty()) map.fault("devices", "at least one device is needed");
+  if (config.devices.size() > kExpectBounds.most)
+    map.fault("devices", "at most " + std::to_string(kExpectBounds.most) + " devices make a cluster");
   if (config.min_stages > config.devices.size()) {
     map.fault("coordinator", "min_stages is " + std::to_string(config.min_stages) + " but only " +
                                  std::to_string(config.devices.size()) + " devices are listed");

@@ -31,7 +31,7 @@ struct ClusterConfig {
   std::uint32_t kv_positions = 8192;
   std::uint32_t max_sequences = 64;
   std::uint32_t min_stages = 1;
-  std::string objective = "latency";
+  std::string objective = "balanced";
   // devices:
   std::vector<DeviceConfig> devices;
 };

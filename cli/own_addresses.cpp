@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <ifaddrs.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -92,6 +93,21 @@ class BoundSocket {
 };
 
 }  // namespace
+
+std::string reachable_address(const std::string& host) {
+  const int family = host == "0.0.0.0" ? AF_INET : host == "::" ? AF_INET6 : AF_UNSPEC;
+  ifaddrs* interfaces = nullptr;
+  if (family == AF_UNSPEC || ::getifaddrs(&interfaces) != 0) return host;
+  const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(interfaces, &freeifaddrs);
+  for (const ifaddrs* entry = interfaces; entry; entry = entry->ifa_next) {
+    const bool is_up = (entry->ifa_flags & IFF_UP) != 0 && (entry->ifa_flags & IFF_LOOPBACK) == 0;
+    if (!is_up || !entry->ifa_addr || entry->ifa_addr->sa_family != family) continue;
+    char text[NI_MAXHOST];
+    const socklen_t size = family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
+    if (::getnameinfo(entry->ifa_addr, size, text, sizeof text, nullptr, 0, NI_NUMERICHOST) == 0) return text;
+  }
+  return host;
+}
 
 bool is_own_address(const std::string& host) {
   const AddressList addresses = resolve(host);

@@ -66,6 +66,13 @@ std::string Supervisor::last_lines(const std::string& name) const {
   return text;
 }
 
+bool Supervisor::has_said(const std::string& name, std::string_view text) const {
+  const Process* process = find(name);
+  return process && std::ranges::any_of(process->last_lines, [&](const std::string& line) {
+           return line.find(text) != std::string::npos;
+         });
+}
+
 void Supervisor::tend(Duration most) {
   poll_output(wait_milliseconds(most));
   for (Process& process : processes_) {
@@ -132,7 +139,10 @@ void Supervisor::notice_end(Process& process) {
   drain_to_end(process);
   process.child.reset();
   process.last_end = process.name + " " + describe_exit(*exit);
-  if (!process.last_lines.empty()) process.last_end += ": " + process.last_lines.back();
+  // Its last line says why it ended by itself, and nothing about a signal.
+  if (ended_by_itself(*exit) && !process.last_lines.empty())
+    process.last_end += ": " + process.last_lines.back();
+  if (starting_) return;
   if (options_.restart && !was_misused(*exit))
     process.again_at = process.policy.after_end(process.started, now());
   std::string news = process.last_end;

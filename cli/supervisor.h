@@ -40,7 +40,12 @@ class Supervisor {
   // was news.
   void tend(Duration most);
 
+  // While it is starting, whoever ends is neither announced nor started again: the caller says what it means.
+  void set_starting(bool starting) { starting_ = starting; }
+
   bool is_running(const std::string& name) const;
+  // Whether one of its last lines holds this text.
+  bool has_said(const std::string& name, std::string_view text) const;
   // It ended and will not be started again.
   bool is_given_up(const std::string& name) const;
   // How it last ended and the last thing it said; "" while it has never ended.
@@ -77,6 +82,7 @@ class Supervisor {
   bool all_ended_within(Duration patience);
 
   SupervisorOptions options_;
+  bool starting_ = false;
   std::list<Process> processes_;
 };
 

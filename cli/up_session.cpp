@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -11,6 +12,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <utility>
+#include <vector>
 
 #include "cli/cluster_tables.h"
 #include "cli/own_addresses.h"
@@ -25,6 +27,7 @@ constexpr const char* kCoordinator = "coordinator";
 constexpr Duration kTend = std::chrono::milliseconds(100);
 constexpr Duration kLookInterval = std::chrono::seconds(1);
 constexpr std::chrono::milliseconds kAnswerPatience(2000);
+constexpr std::uint64_t kSharedPercent = 80;  // of the machine's memory, for all workers on it together
 
 std::string first_line_of(const std::string& path) {
   std::ifstream file(path);
@@ -35,6 +38,19 @@ std::string first_line_of(const std::string& path) {
 
 std::string with_detail(const std::string& state, const std::string& detail) {
   return terminal_safe(detail.empty() ? state : state + ": " + detail);
+}
+
+// Each worker alone would offer what the machine has: those that live on it together and were given no limit
+// share it.
+void share_memory(std::vector<DeviceConfig>& local) {
+  const auto has_no_limit = [](const DeviceConfig& device) { return device.memory_bytes == 0; };
+  const auto sharing = static_cast<std::uint64_t>(std::ranges::count_if(local, has_no_limit));
+  if (sharing < 2) return;
+  const auto physical = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
+                        static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  for (DeviceConfig& device : local) {
+    if (has_no_limit(device)) device.memory_bytes = physical / 100 * kSharedPercent / sharing;
+  }
 }
 
 }  // namespace
@@ -95,6 +111,7 @@ Status UpSession::run() {
 
 // A coordinator that ends before it ever answered would end the same way again: a taken port, a broken model.
 Status UpSession::start_coordinator() {
+  supervisor_.set_starting(true);
   if (Status up = supervisor_.start(kCoordinator, coordinator_process(options_.cluster, options_.api_key));
       !up)
     return up;
@@ -105,15 +122,21 @@ Status UpSession::start_coordinator() {
                   "the coordinator cannot start:\n" + supervisor_.last_lines(kCoordinator));
     }
     bar_->update(-1, "the coordinator reads the model");
-    if (look().answers) return {};
+    // Its own word first: another program may answer on that port.
+    if (supervisor_.has_said(kCoordinator, "coordinator_ready") && look().answers) {
+      supervisor_.set_starting(false);
+      return {};
+    }
   }
   return {};
 }
 
 Status UpSession::start_workers() {
   print_join_commands();
-  for (const DeviceConfig& device : options_.cluster.config.devices) {
-    if (!is_own_address(device.address)) continue;
+  std::vector<DeviceConfig> local = options_.cluster.config.devices;
+  std::erase_if(local, [](const DeviceConfig& device) { return !is_own_address(device.address); });
+  share_memory(local);
+  for (const DeviceConfig& device : local) {
     if (Status up = supervisor_.start(device.name, worker_process(options_.cluster, device)); !up) return up;
   }
   return {};

@@ -25,6 +25,10 @@ target_compile_definitions(project_options INTERFACE $<$<CONFIG:Release>:_GLIBCX
 target_link_options(project_options INTERFACE -Wl,-z,relro,-z,now -Wl,--as-needed)
 if(SHOAL_SANITIZE)
   target_compile_options(project_options INTERFACE -fsanitize=${SHOAL_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  # Where the arithmetic is, slow tests would hurt; elsewhere slow builds do, and a check of every pointer doubles them.
+  target_compile_options(project_options INTERFACE
+    $<IF:$<BOOL:$<TARGET_PROPERTY:SHOAL_IS_ARITHMETIC>>,-O1,-O0>
+    $<$<NOT:$<BOOL:$<TARGET_PROPERTY:SHOAL_IS_ARITHMETIC>>>:-fno-sanitize=vptr$<COMMA>null$<COMMA>alignment>)
   target_link_options(project_options INTERFACE -fsanitize=${SHOAL_SANITIZE})
 endif()
 # Sections of their own let the linker drop what shoal-worker does not reach.
@@ -52,9 +56,9 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT CMAKE_DISABLE_PRECOMPILE_HEADERS
 endif()
 
 # shoal_library(NAME SOURCES... [PUBLIC targets...] [PRIVATE targets...]
-#   [PRECOMPILE <heavy/header> ... | NO_PRECOMPILED]): one folder, one target.
+#   [PRECOMPILE <heavy/header> ... | NO_PRECOMPILED] [ARITHMETIC]): one folder, one target.
 function(shoal_library name)
-  cmake_parse_arguments(ARG "NO_PRECOMPILED" "" "SOURCES;PUBLIC;PRIVATE;PRECOMPILE" ${ARGN})
+  cmake_parse_arguments(ARG "NO_PRECOMPILED;ARITHMETIC" "" "SOURCES;PUBLIC;PRIVATE;PRECOMPILE" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
   if(ARG_PRECOMPILE)
     target_precompile_headers(${name} PRIVATE ${STANDARD_HEADERS} ${ARG_PRECOMPILE})
@@ -62,4 +66,5 @@ function(shoal_library name)
     target_precompile_headers(${name} REUSE_FROM standard_headers)
   endif()
   target_link_libraries(${name} PUBLIC ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE} project_options)
+  set_target_properties(${name} PROPERTIES SHOAL_IS_ARITHMETIC ${ARG_ARITHMETIC})
 endfunction()

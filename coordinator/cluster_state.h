@@ -113,6 +113,7 @@ struct Member {
   bool revoked = false;
   bool online = false;      // its Hello was accepted and it was not lost since
   bool may_return = false;  // lost by its silence, not by death: its next beat brings it back
+  Time seen_at{};           // when it joined or was lost last; of an earlier run: never
   std::string excluded;     // why no stage may run there; empty if it may
   Hello hello;
   std::vector<std::uint64_t> replaced;  // instances whose place a newer process took

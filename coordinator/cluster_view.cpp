@@ -1,6 +1,7 @@
 #include "coordinator/cluster_view.h"
 
 #include <algorithm>
+#include <set>
 #include <nlohmann/json.hpp>
 
 namespace shoal {
@@ -110,7 +111,7 @@ Json plan_json(const ClusterState& state, const PlanVersion& version) {
           {"predicted_seconds_per_token", version.plan.prediction.seconds_per_token},
           {"predicted_bottleneck_seconds", version.plan.prediction.bottleneck_seconds},
           {"predicted_hop_seconds", version.plan.prediction.hop_seconds},
-          {"measured_seconds_per_token", state.scheduler.counts().step_seconds},
+          {"measured_seconds_per_token", state.scheduler.counts().one_stream_seconds},
           {"kv_positions", version.kv_positions},
           {"kv_blocks", version.kv.blocks},
           {"stages", std::move(stages)}};
@@ -147,16 +148,17 @@ Json model_json(const ClusterState& state) {
 
 Json requests_json(const ClusterState& state) {
   const Scheduler::Counts counts = state.scheduler.counts();
-  return {{"running", counts.running},
-          {"queued", counts.queued},
-          {"parked", counts.parked},
-          {"finished", counts.finished},
-          {"failed", counts.failed},
-          {"tokens", counts.tokens},
-          {"steps_in_flight", counts.steps_in_flight},
-          {"free_kv_blocks", counts.free_kv_blocks},
-          {"decode_step_seconds", counts.step_seconds},
-          {"tokens_per_second_one_stream", counts.step_seconds > 0 ? 1 / counts.step_seconds : 0.0}};
+  return {
+      {"running", counts.running},
+      {"queued", counts.queued},
+      {"parked", counts.parked},
+      {"finished", counts.finished},
+      {"failed", counts.failed},
+      {"tokens", counts.tokens},
+      {"steps_in_flight", counts.steps_in_flight},
+      {"free_kv_blocks", counts.free_kv_blocks},
+      {"decode_step_seconds", counts.step_seconds},
+      {"tokens_per_second_one_stream", counts.one_stream_seconds > 0 ? 1 / counts.one_stream_seconds : 0.0}};
 }
 
 }  // namespace
@@ -186,14 +188,16 @@ InferenceService::Health cluster_health(const ClusterState& state) {
   health.detail = state.detail;
   health.progress = health.ready ? 1 : 0;
   if (!state.pending || health.ready) return health;
-  double total = 0;
-  double present = 0;
-  for (const auto& [id, member] : state.members) {
-    if (!member.online || !member.status || member.status->epoch != state.pending->epoch) continue;
-    total += static_cast<double>(member.status->bytes_total);
-    present += static_cast<double>(member.status->bytes_present);
+  std::set<DeviceId> used;
+  for (std::size_t stage = 0; stage < state.pending->plan.stages.size(); ++stage)
+    used.insert(state.pending->device_of(stage));
+  double loaded = 0;  // each device's share alike: who has said nothing yet has loaded nothing
+  for (const DeviceId id : used) {
+    const auto& status = state.members.at(id).status;
+    if (!status || status->epoch != state.pending->epoch || status->bytes_total == 0) continue;
+    loaded += static_cast<double>(status->bytes_present) / static_cast<double>(status->bytes_total);
   }
-  health.progress = total > 0 ? present / total : 0;
+  health.progress = used.empty() ? 0 : loaded / static_cast<double>(used.size());
   return health;
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <thread>
 
+#include "base/file_limit.h"
 #include "base/log.h"
 #include "coordinator/cluster_door.h"
 #include "coordinator/cluster_view.h"
@@ -106,20 +107,16 @@ class CoordinatorReactor {
           if constexpr (std::is_same_v<C, DeliverEvent>) {
             door_.deliver(c.id, std::move(c.event));
           } else if constexpr (std::is_same_v<C, AnswerJoin>) {
-            report(network_.reply_join(c.ticket, std::move(c.reply)));
+            log_failure(network_.reply_join(c.ticket, std::move(c.reply)));
           } else if constexpr (std::is_same_v<C, RememberDevice> || std::is_same_v<C, RememberProfile> ||
                                std::is_same_v<C, RememberPlan>) {
             if (Status kept = store_.remember(c); !kept)
               log_error("not_remembered", {{"reason", kept.error().message()}});
           } else {
-            report(perform(network_, c));
+            log_failure(perform(network_, c));
           }
         },
         command);
-  }
-
-  static void report(const Status& done) {
-    if (!done) log_debug("network_command_failed", {{"reason", done.error().message()}});
   }
 
   void say_goodbye() {
@@ -180,6 +177,8 @@ ClusterSettings settings_of(const CoordinatorOptions& options, const ModelConfig
   ClusterSettings settings = options.cluster;
   settings.term = term;
   settings.arithmetic_digest = digest;
+  if (settings.max_context > config.max_seq_len)
+    log_warn("context_cut", {{"wanted", settings.max_context}, {"model_knows", config.max_seq_len}});
   settings.max_context = std::min(settings.max_context, config.max_seq_len);
   settings.scheduler.max_context = settings.max_context;
   settings.control_port = network.port(Lane::Control);
@@ -192,6 +191,7 @@ HttpOptions http_options(const CoordinatorOptions& options, const ServedModel& m
   HttpOptions http;
   http.address = options.http_address;
   http.port = options.http_port;
+  http.limits.max_connections = connections_within(raise_file_limit());
   http.api.model_id = model.id;
   http.api.version = SHOAL_VERSION;
   char fingerprint[32];
@@ -242,7 +242,11 @@ Status run_coordinator(CoordinatorOptions options, const std::atomic<bool>& stop
   const std::uint64_t digest = arithmetic_digest(**kernels);
   const TokenText text = token_text_of(*tokenizer);
   ShardServer shards(*file, model->tensors);
-  const HttpOptions http = http_options(options, *model, digest);
+  HttpOptions http = http_options(options, *model, digest);
+  http.api.has_chat_template = file->find_string("tokenizer.chat_template").has_value();
+  if (!http.api.has_chat_template)
+    log_warn("no_chat_template",
+             {{"model", model->id}, {"hint", "a base model completes texts: /v1/completions"}});
   ClusterSettings settings = settings_of(options, model->config, **network, *term, digest);
   ClusterDoor door(settings.max_context, [&network] { (*network)->wake(); });
   ClusterState state(*std::move(model), std::move(settings), text);

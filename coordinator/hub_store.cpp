@@ -73,6 +73,13 @@ class Statement {
     sqlite3_bind_blob(statement_, at, blob.data(), static_cast<int>(blob.size()), SQLITE_TRANSIENT);
   }
   int step() { return sqlite3_step(statement_); }
+  // Calls `take` for every row. False: reading failed before the last.
+  template <typename Take>
+  bool each_row(Take&& take) {
+    int stepped = SQLITE_ROW;
+    while ((stepped = step()) == SQLITE_ROW) take();
+    return stepped == SQLITE_DONE;
+  }
 
   std::int64_t integer(int column) { return sqlite3_column_int64(statement_, column); }
   double real(int column) { return sqlite3_column_double(statement_, column); }
@@ -184,10 +191,11 @@ Result<std::vector<RememberDevice>> HubStore::devices() {
   Statement statement(state_->db, "SELECT id, name, public_key, revoked FROM devices ORDER BY id");
   if (!statement.is_valid()) return state_->failure("reading");
   std::vector<RememberDevice> devices;
-  while (statement.step() == SQLITE_ROW) {
+  const bool is_whole = statement.each_row([&] {
     devices.push_back({static_cast<DeviceId>(statement.integer(0)), statement.text(1), statement.text(2),
                        statement.integer(3) != 0});
-  }
+  });
+  if (!is_whole) return state_->failure("reading the devices of");
   return devices;
 }
 
@@ -197,16 +205,17 @@ Result<std::vector<RememberProfile>> HubStore::profiles() {
       "SELECT public_key, kernels, num_threads, model, read_bytes_per_second, units FROM profiles");
   if (!statement.is_valid()) return state_->failure("reading");
   std::vector<RememberProfile> profiles;
-  while (statement.step() == SQLITE_ROW) {
+  const bool is_whole = statement.each_row([&] {
     RememberProfile profile{
         statement.text(0), statement.text(1), static_cast<std::uint32_t>(statement.integer(2)), {}};
     const Bytes model = statement.blob(3);
-    if (model.size() != profile.report.model.size()) continue;
+    if (model.size() != profile.report.model.size()) return;
     std::memcpy(profile.report.model.data(), model.data(), model.size());
     profile.report.read_bytes_per_second = statement.real(4);
     profile.report.units = decode_units(statement.blob(5));
     profiles.push_back(std::move(profile));
-  }
+  });
+  if (!is_whole) return state_->failure("reading the measurements of");
   return profiles;
 }
 
@@ -218,7 +227,7 @@ Status HubStore::remember(const RememberDevice& device) {
 Status HubStore::State::write(const RememberDevice& device) {
   Statement statement(db,
                       "INSERT INTO devices VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET name = "
-                      "excluded.name, revoked = excluded.revoked");
+                      "excluded.name, public_key = excluded.public_key, revoked = excluded.revoked");
   if (!statement.is_valid()) return failure("writing");
   statement.bind(1, static_cast<std::int64_t>(raw(device.device)));
   statement.bind(2, device.name);
@@ -254,14 +263,15 @@ Result<std::optional<RememberPlan>> HubStore::plan() {
   Statement statement(state_->db, "SELECT model, public_key, first_unit, end_unit FROM plan ORDER BY stage");
   if (!statement.is_valid()) return state_->failure("reading");
   std::optional<RememberPlan> plan;
-  while (statement.step() == SQLITE_ROW) {
+  const bool is_whole = statement.each_row([&] {
     if (!plan) plan.emplace();
     const Bytes model = statement.blob(0);
     if (model.size() == plan->model.size()) std::memcpy(plan->model.data(), model.data(), model.size());
     plan->stages.push_back({statement.text(1),
                             {static_cast<std::uint32_t>(statement.integer(2)),
                              static_cast<std::uint32_t>(statement.integer(3))}});
-  }
+  });
+  if (!is_whole) return state_->failure("reading the plan of");
   return plan;
 }
 

@@ -25,6 +25,31 @@ Member* find_by_key(ClusterState& state, const std::string& public_key) {
   return found == state.members.end() ? nullptr : &found->second;
 }
 
+// A free id; nothing: the cluster is full. Where all ids were given out, the device gives its up that is away
+// for longest and was not revoked: a revoked key must stay known.
+std::optional<DeviceId> free_id(const ClusterState& state) {
+  if (raw(state.last_device) + 1 < kMaxDevices) return next(state.last_device);
+  const auto plans = [&](const std::optional<PlanVersion>& plan, DeviceId id) {
+    return plan && plan->uses(id);
+  };
+  const Member* longest = nullptr;
+  for (const auto& [id, member] : state.members) {
+    if (member.online || member.revoked || plans(state.active, id) || plans(state.pending, id)) continue;
+    if (!longest || member.seen_at < longest->seen_at) longest = &member;
+  }
+  return longest ? std::optional(longest->id) : std::nullopt;
+}
+
+// A name that another device has who is here; empty: it is free.
+std::string name_obstacle(const ClusterState& state, const std::string& public_key, const std::string& name) {
+  const bool is_taken = std::ranges::any_of(state.members, [&](const auto& known) {
+    const Member& other = known.second;
+    return other.public_key != public_key && other.online && other.name == name;
+  });
+  if (!is_taken) return "";
+  return "another device is already here under the name \"" + name + "\": choose one with --name";
+}
+
 // Why this key may not join; empty if it may.
 std::string join_obstacle(ClusterState& state, const JoinRequest& request) {
   if (request.protocol_version != kProtocolVersion) {
@@ -34,14 +59,27 @@ std::string join_obstacle(ClusterState& state, const JoinRequest& request) {
   const Member* known = find_by_key(state, request.public_key);
   if (known && known->revoked)
     return "this device's key was revoked; remove its key file to join with a new one";
-  for (const auto& [id, member] : state.members) {
-    const bool is_other = member.public_key != request.public_key;
-    if (is_other && member.online && member.name == request.name) {
-      return "another device is already here under the name \"" + request.name + "\": choose one with --name";
-    }
+  if (std::string taken = name_obstacle(state, request.public_key, request.name); !taken.empty())
+    return taken;
+  if (!known && !free_id(state)) {
+    return "the cluster is full: it keeps " + std::to_string(kMaxDevices - 1) +
+           " devices, and all of them are here or were revoked";
   }
-  if (!known && state.members.size() >= kMaxDevices) return "the cluster is full";
   return "";
+}
+
+// A new key, under an id that nobody has any more.
+Member& add_member(ClusterState& state, DeviceId id, const std::string& public_key) {
+  for (auto& [other, member] : state.members) member.links.erase(id);
+  forget_broken_links_of(state, id);
+  Member& member = state.members[id];
+  if (!member.public_key.empty())
+    log_info("device_forgotten", {{"device", id}, {"name", member.name}, {"why", "another one joined"}});
+  member = {};
+  member.id = id;
+  member.public_key = public_key;
+  if (raw(id) > raw(state.last_device)) state.last_device = id;
+  return member;
 }
 
 // Versions that cannot work together at all.
@@ -116,11 +154,17 @@ std::string loss_of(const Member& member, const std::string& why) {
   return "lost " + member.name + ": " + why;
 }
 
+// The steps that were with it may be what it died of.
+void note_death(ClusterState& state, DeviceId device) {
+  if (state.active && state.active_is_whole && state.active->uses(device)) state.scheduler.device_died();
+}
+
 // What a loss means for the device alone; the plan is looked at after.
 void take_offline(ClusterState& state, Member& member, const std::string& why, Time now,
                   ClusterCommands& commands) {
   log_warn("device_lost", {{"device", member.id}, {"name", member.name}, {"why", why}});
   member.online = false;
+  member.seen_at = now;
   member.beat = {};
   member.working_at = {};
   forget_broken_links_of(state, member.id);
@@ -138,13 +182,9 @@ void on_join_request(ClusterState& state, const JoinReceived& join, ClusterComma
   JoinReply reply{.admitted = false, .reason = join_obstacle(state, join.request)};
   if (reply.reason.empty()) {
     Member* member = find_by_key(state, join.request.public_key);
-    if (!member) {
-      state.last_device = next(state.last_device);
-      member = &state.members[state.last_device];
-      member->id = state.last_device;
-      member->public_key = join.request.public_key;
-    }
+    if (!member) member = &add_member(state, *free_id(state), join.request.public_key);
     member->name = join.request.name;
+    member->seen_at = state.awake_at;
     commands.push_back(AdmitPeer{member->id, member->public_key});
     commands.push_back(RememberDevice{member->id, member->name, member->public_key, false});
     reply.admitted = true;
@@ -163,6 +203,7 @@ void on_hello(ClusterState& state, DeviceId from, Hello hello, Time now, Cluster
   if (found == state.members.end()) return;
   Member& member = found->second;
   std::string obstacle = hello_obstacle(hello);
+  if (obstacle.empty()) obstacle = name_obstacle(state, member.public_key, hello.name);
   // Two processes with one key would push each other out for ever; the older one goes.
   const bool was_replaced = std::ranges::find(member.replaced, hello.instance) != member.replaced.end();
   if (was_replaced) obstacle = "a newer worker process with this device's key took its place";
@@ -191,6 +232,7 @@ void on_beat(ClusterState& state, DeviceId from, Beat beat, Time now, ClusterCom
   const auto average = [](double& value, double sample) {
     value = value == 0 ? sample : value + kAverageWeight * (sample - value);
   };
+  if (beat.epoch != member.beat.epoch) member.decode_seconds = 0;  // of other layers
   if (beat.decode_steps > 0) average(member.decode_seconds, beat.decode_seconds / beat.decode_steps);
   if (beat.prefill_rows > 0)
     average(member.prefill_seconds_per_row, beat.prefill_seconds / beat.prefill_rows);
@@ -227,6 +269,8 @@ void on_malformed(ClusterState& state, const Malformed& malformed, Time now, Clu
   if (found == state.members.end()) return;
   Member& member = found->second;
   member.revoked = true;
+  send_control(member.id, Refused{"it sent malformed frames (" + malformed.reason + "): its key was revoked"},
+               commands);
   commands.push_back(RevokePeer{member.id});
   commands.push_back(RememberDevice{member.id, member.name, member.public_key, true});
   lose_device(state, member.id, "it sent malformed frames: " + malformed.reason, now, commands);
@@ -260,6 +304,7 @@ void watch_members(ClusterState& state, Time now, ClusterCommands& commands) {
       lost.emplace_back(id, "it fell silent");
     } else if (member.beat.busy > 0 && now - member.working_at > kStandstill) {
       member.retry_at = now + kRestAfterStandstill;
+      note_death(state, id);
       lost.emplace_back(id, "its compute stands still");
     }
   }
@@ -277,6 +322,7 @@ void lose_device(ClusterState& state, DeviceId device, const std::string& why, T
   Member& member = state.members.at(device);
   member.may_return = false;
   if (!member.online) return;
+  note_death(state, device);
   take_offline(state, member, why, now, commands);
   plan_without(state, device, loss_of(member, why), now, commands);
 }

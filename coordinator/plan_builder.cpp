@@ -59,7 +59,7 @@ StageSpec stage_spec(const ClusterState& state, const KvBudget& kv, Range units)
           .kv = kv};
 }
 
-std::vector<UnitShape> unit_shapes(const ClusterState& state, const KvBudget& kv, std::size_t num_threads) {
+std::vector<UnitShape> unit_shapes(const ClusterState& state, const KvBudget& kv) {
   const ModelConfig& config = state.model.config;
   std::vector<UnitShape> shapes(config.num_units());
   for (std::uint32_t unit = 0; unit < config.num_units(); ++unit) {
@@ -67,7 +67,6 @@ std::vector<UnitShape> unit_shapes(const ClusterState& state, const KvBudget& kv
     UnitShape& shape = shapes[unit];
     shape.weight_bytes = shard_bytes(state.model.specs, alone);
     shape.kv_bytes = kv_bytes(config, kv, alone);
-    shape.scratch_bytes = cpu_stage_scratch_bytes(stage_spec(state, kv, alone), config, num_threads);
     shape.output_bytes =
         unit == config.head_unit() ? kCandidateBytes : config.activation_bytes() + kStepHeaderBytes;
   }
@@ -78,9 +77,23 @@ std::vector<UnitShape> unit_shapes(const ClusterState& state, const KvBudget& kv
   return shapes;
 }
 
-DeviceProfile device_profile(const ClusterState& state, const Member& member,
+// Of a stage on a device with this many threads.
+StageScratch stage_scratch_of(const ClusterState& state, const KvBudget& kv, std::size_t num_threads) {
+  const ModelConfig& config = state.model.config;
+  const auto of = [&](Range units) {
+    return cpu_stage_scratch_bytes(stage_spec(state, kv, units), config, num_threads);
+  };
+  const std::uint32_t head = config.head_unit();
+  return {.embedding = of({0, 1}),
+          .layers = of({1, head}),
+          .head = of({head, head + 1}),
+          .layers_and_head = of({1, head + 1})};
+}
+
+DeviceProfile device_profile(const ClusterState& state, const Member& member, const KvBudget& kv,
                              const std::vector<UnitKind>& kinds) {
   DeviceProfile profile{.name = member.name, .memory_bytes = member.hello.memory_bytes};
+  profile.scratch = stage_scratch_of(state, kv, member.hello.num_threads);
   profile.units.resize(state.model.config.num_units());
   for (std::uint32_t unit = 0; unit < profile.units.size(); ++unit) {
     const std::uint32_t representative = representative_of(kinds, unit);
@@ -111,14 +124,11 @@ LinkProfile link_between(const ClusterState& state, const Member& from, DeviceId
 PlanProblem make_problem(const ClusterState& state, const std::vector<DeviceId>& devices,
                          const KvBudget& kv) {
   PlanProblem problem;
-  std::size_t num_threads = 1;
-  for (const DeviceId id : devices)
-    num_threads = std::max<std::size_t>(num_threads, state.members.at(id).hello.num_threads);
-  problem.units = unit_shapes(state, kv, num_threads);
+  problem.units = unit_shapes(state, kv);
   const std::vector<UnitKind> kinds = unit_kinds(state.model);
   for (const DeviceId id : devices) {
     const Member& member = state.members.at(id);
-    problem.devices.push_back(device_profile(state, member, kinds));
+    problem.devices.push_back(device_profile(state, member, kv, kinds));
     problem.from_hub.push_back(link_from_hub(state, member));
     problem.to_hub.push_back(link_between(state, member, kHub));
     std::vector<LinkProfile>& row = problem.links.emplace_back();

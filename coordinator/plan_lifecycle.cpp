@@ -108,22 +108,25 @@ Result<PlanVersion> choose_working_plan(const ClusterState& state, const std::ve
   return fail(ErrorCode::Unavailable, broken_link_in(state, *version) + ", and no plan does without it");
 }
 
+// What clients and users read while there is no plan: renewed as devices come and are measured.
+void describe_waiting(ClusterState& state, Time now) {
+  if (state.phase != Phase::WaitingForDevices && state.phase != Phase::Measuring) return;
+  if (state.planning_failed) return;  // its reason stands
+  const auto online = std::ranges::count_if(state.members, [](const auto& m) { return m.second.online; });
+  const std::size_t measured = plannable_devices(state, now).size();
+  const std::uint32_t wanted = std::max({state.settings.min_stages, state.settings.expect_devices, 1u});
+  state.phase = static_cast<std::size_t>(online) > measured ? Phase::Measuring : Phase::WaitingForDevices;
+  state.detail = std::to_string(online) + " of " + std::to_string(wanted) + " devices have joined, " +
+                 std::to_string(measured) + " are measured";
+}
+
 void make_first_plan(ClusterState& state, const std::vector<DeviceId>& devices, Time now,
                      ClusterCommands& commands) {
   const auto count = static_cast<std::uint32_t>(devices.size());
   const std::uint32_t least = state.lost_devices_before ? 1 : std::max(state.settings.min_stages, 1u);
   const bool still_waits =
       count < state.settings.expect_devices && now - state.started_at < state.settings.expect_patience;
-  if (count < least || (still_waits && !state.lost_devices_before)) {
-    const auto online = std::ranges::count_if(state.members, [](const auto& m) { return m.second.online; });
-    if (state.phase != Phase::InsufficientMemory) {
-      state.phase = online > count ? Phase::Measuring : Phase::WaitingForDevices;
-      state.detail = std::to_string(count) + " of " +
-                     std::to_string(std::max(least, still_waits ? state.settings.expect_devices : least)) +
-                     " devices are measured, " + std::to_string(online) + " joined";
-    }
-    return;
-  }
+  if (count < least || (still_waits && !state.lost_devices_before)) return;
   Result<PlanVersion> version =
       choose_working_plan(state, devices, std::min(state.settings.min_stages, count));
   if (version)
@@ -208,6 +211,7 @@ bool PlanVersion::uses(DeviceId device) const {
 }
 
 void consider_plan(ClusterState& state, Time now, ClusterCommands& commands) {
+  if (!state.active && !state.pending) describe_waiting(state, now);
   if (state.pending || measures_newcomer(state) || state.probing_links) return;
   const Duration quiet = now - state.membership_changed_at;
   if (!state.active) {
@@ -247,6 +251,9 @@ void on_stage_status(ClusterState& state, DeviceId from, const StageStatus& stat
     state.pending->awaited.erase(from);
     if (state.pending->awaited.empty()) activate(state, now, commands);
   }
+  // A device that has no part was not waited for: it may have been told to activate before it was ready to.
+  if (of_active && status.state == StageState::Ready && member.beat.epoch != status.epoch)
+    send_control(from, Activate{status.epoch}, commands);
 }
 
 void watch_pending(ClusterState& state, Time now, ClusterCommands& commands) {

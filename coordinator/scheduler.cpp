@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "coordinator/scheduler_sequence.h"
 #include "model/sampler.h"
@@ -76,7 +77,8 @@ std::string bad_values(const InferenceRequest& request, std::uint32_t vocab_size
   StepFrame frame;
   frame.groups = {RowGroup{.num_rows = 1}};
   frame.ids = {0};
-  frame.opens = {SequenceOpen{.sequence = {}, .depth = 0, .params = request.sampling}};
+  frame.opens = {SequenceOpen{
+      .sequence = {}, .depth = candidate_depth(request.sampling, vocab_size), .params = request.sampling}};
   const char* wrong = out_of_bounds(Message(std::move(frame)));
   return wrong ? wrong : "";
 }
@@ -152,6 +154,24 @@ void Scheduler::blame(SequenceId id, StepNumber step, const FailedEvent& reason)
     if (!sequence) continue;
     sequence->alone_until = std::max(sequence->alone_until, group.first_position + group.num_rows);
     if (with_rows.size() == 1 && ++sequence->refusals >= kMostRefusals) fail_sequence(*sequence, reason);
+  }
+}
+
+void Scheduler::device_died() {
+  std::set<SequenceId> with_it;
+  for (const InFlight& step : in_flight_) {
+    for (const RowGroup& group : step.frame.groups) {
+      if (!step.answer && group.num_rows > 0) with_it.insert(group.sequence);
+    }
+  }
+  for (const SequenceId id : with_it) {
+    Sequence* sequence = find(id);
+    if (!sequence || ++sequence->deaths < Sequence::kMostDeaths) continue;
+    fail_sequence(*sequence, {ErrorCode::Internal,
+                              "devices died " + std::to_string(sequence->deaths) +
+                                  " times in a row while they worked on this request, without a token in "
+                                  "between: it is given up so that it takes no more of them",
+                              "devices_died"});
   }
 }
 

@@ -81,6 +81,10 @@ class Scheduler {
   // now on each of them goes alone past these positions, so that a next refusal names it. A sequence refused
   // alone twice ends with the reason; the others go on.
   void blame(SequenceId sequence, StepNumber step, const FailedEvent& reason);
+  // A device died while it worked on what is in flight; before stop_epoch(). A sequence under which devices
+  // die again and again without a token between goes with nothing else in flight, so that a next death names
+  // it, and ends with a reason at last; the others go on.
+  void device_died();
 
   Events take_events() { return std::exchange(events_, {}); }
 
@@ -93,7 +97,8 @@ class Scheduler {
     std::uint64_t finished = 0;
     std::uint64_t failed = 0;
     std::vector<std::uint32_t> free_kv_blocks;
-    double step_seconds = 0;  // moving average of a decode step's round
+    double step_seconds = 0;        // moving average of a decode step's round
+    double one_stream_seconds = 0;  // of those that carried one sequence alone
   };
   Counts counts() const;
 
@@ -121,8 +126,11 @@ class Scheduler {
   // Building a step.
   std::uint32_t num_decoding() const;
   std::uint32_t decode_share() const;
+  std::uint32_t fill(StepFrame& frame);
+  bool is_free_to_go(const Sequence& sequence, const StepFrame& frame) const;
+  Sequence* find_accused();
   Sequence* next_suspect(const StepFrame& frame);
-  void add_suspect(StepFrame& frame, Sequence& sequence);
+  void add_alone(StepFrame& frame, Sequence& sequence);
   bool may_join(const Sequence& sequence, const StepFrame& frame) const;
   std::uint32_t candidate_room(const StepFrame& frame) const;
   void add_closes(StepFrame& frame);
@@ -165,7 +173,8 @@ class Scheduler {
   Time repeated_all_at_{};
   Time newest_answered_{};
   SequenceId last_sequence_{0};
-  SequenceId last_decoded_{0};  // decode turns go round
+  SequenceId last_decoded_{0};    // decode turns go round
+  std::vector<Sequence*> turns_;  // of the step that is being built; kept for its memory
   Events events_;
   Counts counts_;
   double seconds_per_row_ = 0;  // moving average over prefill steps

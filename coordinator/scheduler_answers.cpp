@@ -28,6 +28,7 @@ Status Scheduler::on_candidates(CandidatesFrame frame, Time now) {
   const double took = seconds(now - step->sent_at);
   if (step->is_decode) {
     average_in(counts_.step_seconds, took);
+    if (step->frame.groups.size() == 1) average_in(counts_.one_stream_seconds, took);
   } else if (!step->frame.ids.empty()) {
     average_in(seconds_per_row_, took / static_cast<double>(step->frame.ids.size()));
   }
@@ -83,8 +84,7 @@ Status Scheduler::check_answer(const InFlight& step, const CandidatesFrame& fram
       const bool is_it = row != frame.rows.end() && row->sequence == group.sequence &&
                          row->step == group.step && row->position == position;
       if (!is_it) return fail(ErrorCode::Corrupt, "the candidates are not of the rows that were asked for");
-      const Result<CandidateRow> whole = merge_candidates({&*row, 1}, config_.vocab_size);
-      if (!whole) return fail(whole.error());
+      if (Status whole = check_row(*row, config_.vocab_size); !whole) return whole;
       const bool lacks_digest = (group.flags & kWantsDigest) != 0 && row->digests.empty();
       if (lacks_digest) return fail(ErrorCode::Corrupt, "candidates without the digest that was asked for");
     }
@@ -106,6 +106,7 @@ void Scheduler::judge_row(CandidateRow row, Time now) {
 
 void Scheduler::report_prompt_row(Sequence& sequence, const CandidateRow& row) {
   ++sequence.rows_reported;
+  sequence.deaths = 0;
   if (sequence.request.digest) sequence.digest.add_row(row.digests);
   if (!sequence.request.echo_logprobs) return;
   const BlockSum whole = merge_block_sums(row.raw);
@@ -132,6 +133,7 @@ void Scheduler::choose(Sequence& sequence, const CandidateRow& row, Time now) {
     return;
   }
   sequence.awaits_choice = false;
+  sequence.deaths = 0;
   if (sequence.answered() == 0) sequence.first_token_at = now;
   if (text_.is_end_of_text(choice->id) && !sequence.request.ignore_end)
     return finish(sequence, FinishReason::Stop, now);

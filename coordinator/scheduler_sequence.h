@@ -8,6 +8,10 @@ namespace shoal {
 // One request on its way. `tokens` is the log everything can be rebuilt from: prompt and answer.
 struct Scheduler::Sequence {
   enum class State { Waiting, Running };
+  // Devices die of many things, and most sequences that were with them are innocent: three in a row with no
+  // token between are a reason to look closer, eight to end it.
+  static constexpr std::uint32_t kAccusedAfterDeaths = 3;
+  static constexpr std::uint32_t kMostDeaths = 8;
 
   Sequence(SequenceId sequence_id, RequestId client_id, InferenceRequest r)
       : id(sequence_id), request_id(client_id), request(std::move(r)), text(request.stop) {
@@ -32,6 +36,7 @@ struct Scheduler::Sequence {
   std::uint32_t alone_until =
       0;  // positions before it are sent in steps of their own: one of them could not be computed
   std::uint32_t refusals = 0;  // of steps it had for itself
+  std::uint32_t deaths = 0;    // of devices that worked on it, since its last token
   std::vector<std::uint32_t> kv_held;
 
   AnswerText text;
@@ -46,6 +51,7 @@ struct Scheduler::Sequence {
   bool decodes() const { return size() > prompt_size && sent + 1 >= size(); }
   bool is_due() const { return state == State::Running && sent < size(); }
   bool is_suspect() const { return sent < alone_until; }
+  bool is_accused() const { return deaths >= kAccusedAfterDeaths; }
   // Candidates that one wanted row brings back at most.
   std::uint32_t candidates_per_row() const { return depth + request.sampling.top_logprobs + 1; }
 };

@@ -20,19 +20,13 @@ std::uint32_t rows_in(const StepFrame& frame) { return static_cast<std::uint32_t
 
 std::optional<StepFrame> Scheduler::next_step(Time now) {
   if (!shape_ || in_flight_.size() >= shape_->num_stages + 1) return std::nullopt;
+  if (!in_flight_.empty() && find_accused()) return std::nullopt;
   StepFrame frame;
   frame.epoch = shape_->epoch;
   frame.pipeline = shape_->pipeline;
   add_closes(frame);
   admit_waiting();
-  std::uint32_t decode_rows = 0;
-  if (Sequence* suspect = next_suspect(frame)) {
-    add_suspect(frame, *suspect);
-  } else {
-    add_decodes(frame);
-    decode_rows = rows_in(frame);
-    add_prefills(frame, num_decoding() > 0);
-  }
+  const std::uint32_t decode_rows = fill(frame);
   if (frame.groups.empty()) return std::nullopt;
 
   InFlight step;
@@ -47,6 +41,22 @@ std::optional<StepFrame> Scheduler::next_step(Time now) {
   step.is_decode = decode_rows > 0 && decode_rows == rows_in(frame);
   in_flight_.push_back(std::move(step));
   return frame;
+}
+
+// Returns how many of its rows decode in a step that they share.
+std::uint32_t Scheduler::fill(StepFrame& frame) {
+  if (Sequence* accused = find_accused()) {
+    if (is_free_to_go(*accused, frame)) add_alone(frame, *accused);
+    return 0;
+  }
+  if (Sequence* suspect = next_suspect(frame)) {
+    add_alone(frame, *suspect);
+    return 0;
+  }
+  add_decodes(frame);
+  const std::uint32_t decode_rows = rows_in(frame);
+  add_prefills(frame, num_decoding() > 0);
+  return decode_rows;
 }
 
 // A late answer is only suspicious when it is much later than steps of that size have been, behind all that
@@ -82,27 +92,33 @@ std::uint32_t Scheduler::candidate_room(const StepFrame& frame) const {
   return kMostCandidates - static_cast<std::uint32_t>(std::min<std::uint64_t>(taken, kMostCandidates));
 }
 
+// Its own close may be pending, or be in this very step: a stage takes one group of a sequence at a time.
+bool Scheduler::is_free_to_go(const Sequence& sequence, const StepFrame& frame) const {
+  const auto is_of_it = [&](const RowGroup& group) { return group.sequence == sequence.id; };
+  return sequence.is_due() && !close_is_pending(sequence.id) && std::ranges::none_of(frame.groups, is_of_it);
+}
+
 bool Scheduler::may_join(const Sequence& sequence, const StepFrame& frame) const {
-  if (!sequence.is_due() || sequence.is_suspect() || close_is_pending(sequence.id)) return false;
-  // Its own close may be in this very step: a stage takes one group of a sequence at a time.
-  if (std::ranges::any_of(frame.groups, [&](const RowGroup& group) { return group.sequence == sequence.id; }))
-    return false;
+  if (sequence.is_suspect() || !is_free_to_go(sequence, frame)) return false;
   return candidate_room(frame) >= std::min(sequence.candidates_per_row(), kMostCandidates);
 }
 
-Scheduler::Sequence* Scheduler::next_suspect(const StepFrame& frame) {
-  for (auto& entry : sequences_) {
-    Sequence& sequence = *entry.second;
-    const bool closes = close_is_pending(sequence.id) ||
-                        std::ranges::any_of(frame.groups, [&](const RowGroup& group) {
-                          return group.sequence == sequence.id;
-                        });
-    if (sequence.is_due() && sequence.is_suspect() && !closes) return &sequence;
+// The oldest that runs. Each goes with nothing else in flight until it brings a token or a last death.
+Scheduler::Sequence* Scheduler::find_accused() {
+  for (auto& [id, sequence] : sequences_) {
+    if (sequence->state == Sequence::State::Running && sequence->is_accused()) return sequence.get();
   }
   return nullptr;
 }
 
-void Scheduler::add_suspect(StepFrame& frame, Sequence& sequence) {
+Scheduler::Sequence* Scheduler::next_suspect(const StepFrame& frame) {
+  for (auto& [id, sequence] : sequences_) {
+    if (sequence->is_suspect() && is_free_to_go(*sequence, frame)) return sequence.get();
+  }
+  return nullptr;
+}
+
+void Scheduler::add_alone(StepFrame& frame, Sequence& sequence) {
   if (frame.groups.size() >= kMaxGroupsPerStep || !make_room_for(sequence, frame)) return;
   add_group(
       frame, sequence,
@@ -125,14 +141,14 @@ bool Scheduler::close_is_pending(SequenceId id) const {
 
 // Round robin from the one after the last served.
 void Scheduler::add_decodes(StepFrame& frame) {
-  std::vector<Sequence*> turns;
+  turns_.clear();
   for (auto& [id, sequence] : sequences_) {
-    if (sequence->decodes() && may_join(*sequence, frame)) turns.push_back(sequence.get());
+    if (sequence->decodes() && may_join(*sequence, frame)) turns_.push_back(sequence.get());
   }
   const auto after_last = [&](const Sequence* sequence) { return raw(sequence->id) > raw(last_decoded_); };
-  std::rotate(turns.begin(), std::ranges::find_if(turns, after_last), turns.end());
+  std::rotate(turns_.begin(), std::ranges::find_if(turns_, after_last), turns_.end());
   std::uint32_t share = decode_share();
-  for (Sequence* sequence : turns) {
+  for (Sequence* sequence : turns_) {
     if (share == 0 || frame.groups.size() >= kMaxGroupsPerStep || frame.opens.size() >= kMostOpens) return;
     if (!may_join(*sequence, frame) || !make_room_for(*sequence, frame)) continue;
     add_group(frame, *sequence, 1);

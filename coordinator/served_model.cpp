@@ -1,22 +1,15 @@
 #include "coordinator/served_model.h"
 
-#include <sodium.h>
-
 #include <atomic>
-#include <map>
+#include <span>
 #include <thread>
 #include <vector>
 
 #include "model/model_config_codec.h"
+#include "model/sha256.h"
 
 namespace shoal {
 namespace {
-
-Sha256 sha256_of(Bytes bytes) {
-  Sha256 digest;
-  crypto_hash_sha256(digest.data(), reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
-  return digest;
-}
 
 void hash_tensors(const GgufFile& file, std::vector<TensorRef>& tensors, std::size_t num_threads) {
   std::atomic<std::size_t> next_tensor{0};
@@ -33,15 +26,10 @@ void hash_tensors(const GgufFile& file, std::vector<TensorRef>& tensors, std::si
 
 // The model as arithmetic sees it: its shape and its tensors, in order.
 Sha256 model_hash(const ServedModel& model) {
-  crypto_hash_sha256_state state;
-  crypto_hash_sha256_init(&state);
-  crypto_hash_sha256_update(&state, reinterpret_cast<const unsigned char*>(model.config_bytes.data()),
-                            model.config_bytes.size());
-  for (const TensorRef& tensor : model.tensors)
-    crypto_hash_sha256_update(&state, tensor.sha256.data(), tensor.sha256.size());
-  Sha256 digest;
-  crypto_hash_sha256_final(&state, digest.data());
-  return digest;
+  Sha256Hasher hash;
+  hash.add(std::as_bytes(std::span(model.config_bytes)));
+  for (const TensorRef& tensor : model.tensors) hash.add(std::as_bytes(std::span(tensor.sha256)));
+  return hash.digest();
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "base/result.h"
+#include "base/sampling.h"  // kMaxVocabSize
 #include "model/model_config.h"
 
 namespace shoal {
@@ -14,7 +15,6 @@ inline constexpr std::uint32_t kMaxHiddenSize = 1u << 16;
 inline constexpr std::uint32_t kMaxIntermediateSize = 1u << 20;
 inline constexpr std::uint32_t kMaxHeads = 1024;
 inline constexpr std::uint32_t kMaxHeadDim = 512;
-inline constexpr std::uint32_t kMaxVocabSize = 1u << 22;
 inline constexpr std::uint32_t kMaxSeqLen = 1u << 24;
 inline constexpr std::uint32_t kMaxNameBytes = 256;
 inline constexpr float kMaxRopeScale =

@@ -74,6 +74,12 @@ Status check_slice(const CandidateRow& slice, const CandidateRow& first, std::ui
   return {};
 }
 
+// The slice holds the head's last block.
+Status check_end(const CandidateRow& slice, std::uint32_t vocab_size) {
+  if (slice.first_block + slice.raw.size() == div_ceil(vocab_size, kHeadBlockRows)) return {};
+  return bad_slice(slice, "the head's last blocks are missing");
+}
+
 template <typename T>
 void append(std::vector<T>& to, const std::vector<T>& from) {
   to.insert(to.end(), from.begin(), from.end());
@@ -154,10 +160,14 @@ Result<CandidateRow> merge_candidates(std::span<const CandidateRow> slices, std:
     whole.has_target = true;
     whole.target_logit = slice.target_logit;
   }
-  if (whole.raw.size() != div_ceil(vocab_size, kHeadBlockRows))
-    return bad_slice(sorted.back(), "the head's last blocks are missing");
+  if (Status ok = check_end(sorted.back(), vocab_size); !ok) return fail(ok.error());
   for (const List& list : kLists) merge_list(sorted, list, vocab_size, whole);
   return whole;
+}
+
+Status check_row(const CandidateRow& row, std::uint32_t vocab_size) {
+  if (Status ok = check_slice(row, row, 0, vocab_size); !ok) return ok;
+  return check_end(row, vocab_size);
 }
 
 std::optional<Choice> choose_token(const CandidateRow& row, const SamplingParams& params,

@@ -48,6 +48,10 @@ struct Choice {
 // for.) Errors: Corrupt, where a slice contradicts itself or another or some block is missing.
 Result<CandidateRow> merge_candidates(std::span<const CandidateRow> slices, std::uint32_t vocab_size);
 
+// Whether merge_candidates takes this row as the whole head's, in one slice, without making the copy. Corrupt
+// if not.
+Status check_row(const CandidateRow& row, std::uint32_t vocab_size);
+
 // top_p's mass is measured in what top_k left (in the whole vocabulary where top_k is off).
 // nullopt: top-p or min-p cuts inside the tail that was not returned; ask again with a greater depth.
 std::optional<Choice> choose_token(const CandidateRow& row, const SamplingParams& params,

@@ -41,8 +41,9 @@ void lay_out_layers(Arena& arena, Workspace& w, const StageSpec& spec, const Mod
   w.second_term.quantised = arena.take<std::byte>(quantised_rows_bytes(second_rows, widest_input));
   w.second_term.products = arena.take<float>(second_rows * widest_output);
 
-  const std::size_t angles =
-      num_rope_kinds(config, layers_of(spec.units, config)) * rows * (config.rope_dim / 2);
+  // Of all the model's kinds, so that stages of whichever layers take the same scratch: a plan states it
+  // once.
+  const std::size_t angles = num_rope_kinds(config, {0, config.num_layers}) * rows * (config.rope_dim / 2);
   w.cos = arena.take<float>(angles);
   w.sin = arena.take<float>(angles);
   w.attention_floats = align_up(attention_scratch_floats(config.num_heads, config.head_dim), 16);

@@ -16,7 +16,6 @@ class MemorySum {
   void add(const UnitShape& unit) {
     need_.weights += unit.weight_bytes;
     need_.kv += unit.kv_bytes;
-    need_.scratch = std::max(need_.scratch, unit.scratch_bytes);
     if (unit.tied_group != 0) share(unit);
   }
   const MemoryNeed& need() const { return need_; }
@@ -66,7 +65,8 @@ std::vector<std::uint64_t> device_memory(const PlanProblem& problem, std::span<c
   for (const PlannedStage& stage : stages) held[stage.device].push_back(stage.units);
   std::vector<std::uint64_t> bytes(problem.devices.size(), 0);
   for (std::size_t v = 0; v < held.size(); ++v) {
-    if (!held[v].empty()) bytes[v] = problem.fixed_bytes + memory_need(problem, held[v]).total();
+    if (held[v].empty()) continue;
+    bytes[v] = problem.fixed_bytes + memory_need(problem, static_cast<std::uint32_t>(v), held[v]).total();
   }
   return bytes;
 }
@@ -96,12 +96,43 @@ UnitMemory::UnitMemory(const PlanProblem& problem)
   }
 }
 
-MemoryNeed memory_need(const PlanProblem& problem, std::span<const Range> ranges) {
-  MemorySum sum;
-  for (const Range& range : ranges) {
-    for (std::uint32_t u = range.begin; u < range.end; ++u) sum.add(problem.units[u]);
+std::uint64_t stage_scratch(const PlanProblem& problem, std::uint32_t device, Range units) {
+  if (units.empty()) return 0;
+  const StageScratch& scratch = problem.devices[device].scratch;
+  const Range layers = layers_of(problem);
+  const bool has_layers = std::max(units.begin, layers.begin) < std::min(units.end, layers.end);
+  const bool has_head = units.end > layers.end;
+  if (has_layers) return has_head ? scratch.layers_and_head : scratch.layers;
+  return has_head ? scratch.head : scratch.embedding;
+}
+
+// Layers and head stand in one stage, or in two that may be on different devices.
+std::uint64_t least_scratch(const PlanProblem& problem) {
+  StageScratch least;
+  bool any = false;
+  for (const DeviceProfile& device : problem.devices) {
+    if (!device.may_compute) continue;
+    const StageScratch& scratch = device.scratch;
+    if (!any) least = scratch;
+    any = true;
+    least.layers = std::min(least.layers, scratch.layers);
+    least.head = std::min(least.head, scratch.head);
+    least.layers_and_head = std::min(least.layers_and_head, scratch.layers_and_head);
   }
-  return sum.need();
+  const bool has_head = layers_of(problem).end < problem.units.size();
+  return has_head ? std::min(least.layers_and_head, least.layers + least.head) : least.layers;
+}
+
+MemoryNeed memory_need(const PlanProblem& problem, std::uint32_t device, std::span<const Range> stages) {
+  MemorySum sum;
+  std::uint64_t scratch = 0;
+  for (const Range& stage : stages) {
+    for (std::uint32_t u = stage.begin; u < stage.end; ++u) sum.add(problem.units[u]);
+    scratch += stage_scratch(problem, device, stage);
+  }
+  MemoryNeed need = sum.need();
+  need.scratch = scratch;
+  return need;
 }
 
 StageTimes::StageTimes(const PlanProblem& problem, Objective objective, double rows)

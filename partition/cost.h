@@ -11,8 +11,9 @@
 
 namespace shoal {
 
-// Bytes that units take on a device; the same on every device. fixed_bytes is not counted here.
-//   memory = sum of weights (tied bytes once per group) + sum of KV + greatest scratch
+// Bytes of weights and KV that units take on a device; the same on every device. Scratch, which differs, and
+// fixed_bytes are not counted here.
+//   sum of weights (tied bytes once per group) + sum of KV
 // Pure, built once per problem in O(num_units^2).
 class UnitMemory {
  public:
@@ -32,14 +33,20 @@ class UnitMemory {
   std::vector<std::uint64_t> ends_;
 };
 
-// What a set of units takes, by kind, for messages and for devices with several stages.
+// What a stage of these units computes in on this device; 0 for no units.
+std::uint64_t stage_scratch(const PlanProblem& problem, std::uint32_t device, Range units);
+// What all stages of any plan together compute in at least.
+std::uint64_t least_scratch(const PlanProblem& problem);
+
+// What stages of one device take, by kind. fixed_bytes is not counted.
+//   memory = weights and KV as above + sum of the stages' scratch
 struct MemoryNeed {
   std::uint64_t weights = 0;
   std::uint64_t kv = 0;
   std::uint64_t scratch = 0;
   std::uint64_t total() const { return weights + kv + scratch; }
 };
-MemoryNeed memory_need(const PlanProblem& problem, std::span<const Range> ranges);
+MemoryNeed memory_need(const PlanProblem& problem, std::uint32_t device, std::span<const Range> stages);
 
 // Seconds, under one objective (FACTS: "Recommended planner"; o = step_overhead, c = context):
 //   unit(B)   = decode + (batch32 - decode) (B - 1) / 31 + B c per_1k_context / 1000      a step of B >= 1

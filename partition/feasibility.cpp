@@ -11,7 +11,10 @@ std::uint32_t advance(const PlanProblem& problem, const UnitMemory& memory, std:
                       std::uint32_t begin) {
   const std::uint64_t room = room_of(problem, device);
   std::uint32_t end = begin;
-  while (end < problem.units.size() && memory.of_range(begin, end + 1) <= room) ++end;
+  const auto fits = [&](Range units) {
+    return memory.of_range(units.begin, units.end) + stage_scratch(problem, device, units) <= room;
+  };
+  while (end < problem.units.size() && fits({begin, end + 1})) ++end;
   return end;
 }
 

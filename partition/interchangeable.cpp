@@ -13,7 +13,7 @@ bool same_profile(const DeviceProfile& a, const DeviceProfile& b) {
   const auto same_cost = [](const UnitCost& x, const UnitCost& y) {
     return x.decode == y.decode && x.batch32 == y.batch32 && x.per_1k_context == y.per_1k_context;
   };
-  return a.memory_bytes == b.memory_bytes && a.step_overhead == b.step_overhead &&
+  return a.memory_bytes == b.memory_bytes && a.scratch == b.scratch && a.step_overhead == b.step_overhead &&
          a.may_compute == b.may_compute &&
          std::equal(a.units.begin(), a.units.end(), b.units.begin(), b.units.end(), same_cost);
 }

@@ -30,7 +30,7 @@ class Planner {
  public:
   explicit Planner(const PlanProblem& problem) : problem_(problem), memory_(problem), times_(problem) {
     for (std::uint32_t v = 0; v < problem.devices.size(); ++v) {
-      if (problem.devices[v].may_compute && room_of(problem, v) >= least_unit()) usable_.push_back(v);
+      if (problem.devices[v].may_compute && can_hold_any_unit(v)) usable_.push_back(v);
     }
     candidates_ = usable_;
     if (candidates_.size() > kMaxSearchDevices) keep_fastest();
@@ -54,11 +54,12 @@ class Planner {
   const std::vector<std::uint32_t>& usable() const { return usable_; }
 
  private:
-  std::uint64_t least_unit() const {
-    std::uint64_t least = memory_.of_range(0, 1);
-    for (std::uint32_t u = 1; u < problem_.units.size(); ++u)
-      least = std::min(least, memory_.of_range(u, u + 1));
-    return least;
+  bool can_hold_any_unit(std::uint32_t v) const {
+    const std::uint64_t room = room_of(problem_, v);
+    for (std::uint32_t u = 0; u < problem_.units.size(); ++u) {
+      if (memory_.of_range(u, u + 1) + stage_scratch(problem_, v, {u, u + 1}) <= room) return true;
+    }
+    return false;
   }
 
   // Ranked by the time of the whole model, scaled up where only a part of it fits.

@@ -15,11 +15,22 @@ struct UnitCost {
   double per_1k_context = 0;  // added per 1,000 positions of context, one row
 };
 
+// What a stage computes in, in bytes, by what it holds. Every stage has its own; a device's figures grow with
+// its threads. embedding <= layers <= layers_and_head, and head <= layers_and_head <= layers + head.
+struct StageScratch {
+  std::uint64_t embedding = 0;  // alone
+  std::uint64_t layers = 0;     // with the embedding or without it
+  std::uint64_t head = 0;       // alone
+  std::uint64_t layers_and_head = 0;
+  friend bool operator==(const StageScratch&, const StageScratch&) = default;
+};
+
 // What a device brings. Everything is measured (by its worker, with the real kernels); nothing is assumed.
 struct DeviceProfile {
   std::string name;
   std::uint64_t memory_bytes = 0;  // what it gives; shard, KV, scratch, log and fixed overhead must fit
   std::vector<UnitCost> units;     // one per unit of the model
+  StageScratch scratch;            // of each stage it runs
   double step_overhead = 0;        // seconds per visit, whatever runs
   bool may_compute = true;         // false: joined, but banned from stages (drained, other arithmetic)
 };
@@ -36,9 +47,8 @@ struct UnitShape {
   std::uint64_t tied_group = 0;    // units of one non-zero group on one device share a copy (embedding, head)
   std::uint64_t tied_bytes = 0;    // how many of weight_bytes are shared
   std::uint64_t kv_bytes = 0;      // for the sequences the problem asks for
-  std::uint64_t scratch_bytes = 0;  // while it is part of a stage (the stage takes the greatest)
-  std::uint64_t output_bytes = 0;   // what it sends on, per row
-  std::string name = {};            // for messages; empty: "the embedding", "layer 3", "the head"
+  std::uint64_t output_bytes = 0;  // what it sends on, per row
+  std::string name = {};           // for messages; empty: "the embedding", "layer 3", "the head"
 };
 
 enum class Objective : std::uint8_t {
@@ -60,7 +70,8 @@ struct PlanProblem {
   std::uint64_t result_bytes = 1024;            // per row, last stage -> hub
   std::uint64_t fixed_bytes = 0;                // per device that takes part (process, log, buffers)
   double context = 512;                         // positions at which a stage's time is judged
-  Range layers = {};  // which units are layers, for min_stages; empty: all but the first and the last
+  Range layers = {};  // which units are layers, for min_stages and scratch; what comes before them counts as
+                      // the embedding, what comes after as the head. Empty: all but the first and the last
   std::uint32_t min_stages = 1;   // distinct devices that must hold a layer each; 0 or 1: free
   std::uint32_t num_streams = 1;  // k, for Throughput and Balanced
   double rows_per_step = 0;       // for the same; 0: num_streams shared out over the plan's devices

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <limits>
 
 #include "partition/cost.h"
 
@@ -48,8 +47,8 @@ Status check_units(const PlanProblem& problem) {
   }
   for (std::uint32_t u = 0; u < problem.units.size(); ++u) {
     const UnitShape& unit = problem.units[u];
-    const std::uint64_t greatest = std::max(
-        {unit.weight_bytes, unit.kv_bytes, unit.scratch_bytes, unit.output_bytes, problem.fixed_bytes});
+    const std::uint64_t greatest =
+        std::max({unit.weight_bytes, unit.kv_bytes, unit.output_bytes, problem.fixed_bytes});
     if (greatest > kMaxUnitBytes)
       return invalid(unit_name(problem, u) + " is given more than 2^50 bytes of something");
     if (unit.tied_bytes > unit.weight_bytes) {
@@ -63,6 +62,12 @@ Status check_units(const PlanProblem& problem) {
   return {};
 }
 
+bool is_scratch(const StageScratch& scratch) {
+  return scratch.embedding <= scratch.layers &&
+         std::max(scratch.layers, scratch.head) <= scratch.layers_and_head &&
+         scratch.layers_and_head <= kMaxUnitBytes && scratch.layers_and_head - scratch.layers <= scratch.head;
+}
+
 Status check_device(const PlanProblem& problem, std::size_t v) {
   const DeviceProfile& device = problem.devices[v];
   const std::size_t num_devices = problem.devices.size();
@@ -70,6 +75,8 @@ Status check_device(const PlanProblem& problem, std::size_t v) {
     return invalid(device_name(problem, v) + " has " + std::to_string(device.units.size()) +
                    " measured units, the model " + std::to_string(problem.units.size()));
   }
+  if (!is_scratch(device.scratch))
+    return invalid(device_name(problem, v) + " has figures of scratch that contradict each other");
   if (!is_time(device.step_overhead)) return invalid(device_name(problem, v) + " has no valid step overhead");
   for (std::uint32_t u = 0; u < device.units.size(); ++u) {
     const UnitCost& cost = device.units[u];
@@ -95,27 +102,47 @@ std::string each_fixed(const PlanProblem& problem) {
   return problem.fixed_bytes == 0 ? "" : " after " + size_text(problem.fixed_bytes) + " each for the process";
 }
 
-Status check_every_unit_fits(const PlanProblem& problem) {
+// How many bytes are missing on the device before a stage of this unit alone fits; 0: it fits.
+std::uint64_t shortage_of(const PlanProblem& problem, std::uint32_t device, std::uint32_t unit) {
+  const Range alone{unit, unit + 1};
+  const std::uint64_t need = memory_need(problem, device, {&alone, 1}).total();
+  return need - std::min(need, room_of(problem, device));
+}
+
+// Where a stage of this unit alone finds most room.
+std::uint32_t roomiest_for(const PlanProblem& problem, std::uint32_t unit) {
   std::uint32_t roomiest = 0;
   for (std::uint32_t v = 1; v < problem.devices.size(); ++v) {
-    if (room_of(problem, v) > room_of(problem, roomiest)) roomiest = v;
+    if (shortage_of(problem, v, unit) < shortage_of(problem, roomiest, unit)) roomiest = v;
   }
+  return roomiest;
+}
+
+Status check_every_unit_fits(const PlanProblem& problem) {
   for (std::uint32_t u = 0; u < problem.units.size(); ++u) {
-    const Range range{u, u + 1};
-    const std::uint64_t bytes = memory_need(problem, {&range, 1}).total();
+    const std::uint32_t roomiest = roomiest_for(problem, u);
+    const std::uint64_t shortage = shortage_of(problem, roomiest, u);
+    if (shortage == 0) continue;
     const std::uint64_t room = room_of(problem, roomiest);
-    if (bytes <= room) continue;
+    const std::uint64_t bytes = room + shortage;
     return fail(ErrorCode::OutOfMemory, unit_name(problem, u) + " alone needs " + size_text(bytes) +
                                             " and the roomiest, " + device_name(problem, roomiest) +
                                             ", gives " + size_text(room) + each_fixed(problem) + ": " +
-                                            size_text(bytes - room) + " short");
+                                            size_text(shortage) + " short");
   }
   return {};
 }
 
-Status check_sum_fits(const PlanProblem& problem) {
+// What the model takes at least, however it is split.
+MemoryNeed least_need(const PlanProblem& problem) {
   const Range all{0, static_cast<std::uint32_t>(problem.units.size())};
-  const MemoryNeed need = memory_need(problem, {&all, 1});
+  MemoryNeed need = memory_need(problem, 0, {&all, 1});
+  need.scratch = least_scratch(problem);
+  return need;
+}
+
+Status check_sum_fits(const PlanProblem& problem) {
+  const MemoryNeed need = least_need(problem);
   std::uint64_t room = 0;
   for (std::uint32_t v = 0; v < problem.devices.size(); ++v)
     room += std::min(room_of(problem, v), kMaxUnitBytes);
@@ -135,14 +162,12 @@ Status check_min_stages(const PlanProblem& problem) {
     return invalid("min_stages is " + std::to_string(problem.min_stages) + " and the model has " +
                    std::to_string(layers.size()) + " layers");
   }
-  std::uint64_t least = std::numeric_limits<std::uint64_t>::max();
-  for (std::uint32_t u = layers.begin; u < layers.end; ++u) {
-    const Range range{u, u + 1};
-    least = std::min(least, memory_need(problem, {&range, 1}).total());
-  }
   std::uint32_t able = 0;
   for (std::uint32_t v = 0; v < problem.devices.size(); ++v) {
-    if (problem.devices[v].may_compute && room_of(problem, v) >= least) ++able;
+    bool holds_one = false;
+    for (std::uint32_t u = layers.begin; u < layers.end && !holds_one; ++u)
+      holds_one = shortage_of(problem, v, u) == 0;
+    able += problem.devices[v].may_compute && holds_one;
   }
   if (able >= problem.min_stages) return {};
   return fail(ErrorCode::Unavailable, "min_stages asks for " + std::to_string(problem.min_stages) +
@@ -223,16 +248,17 @@ Error no_split_error(const PlanProblem& problem, std::uint32_t units_held, bool 
   std::uint64_t room = 0;
   for (std::uint32_t v = 0; v < problem.devices.size(); ++v)
     room += std::min(room_of(problem, v), kMaxUnitBytes);
-  const std::uint64_t need = memory_need(problem, {&all, 1}).total();
+  const std::uint64_t need = least_need(problem).total();
   const std::uint32_t stuck = std::min(units_held, all.end - 1);
   const Range last{stuck, stuck + 1};
+  const std::uint32_t roomiest = roomiest_for(problem, stuck);
   return Error(ErrorCode::OutOfMemory,
                "the model needs " + size_text(need) + " and the devices give " + size_text(room) +
                    each_fixed(problem) + ", but " +
                    (proven ? "no split into whole units fits" : "no split that was tried fits") +
                    ": at best " + std::to_string(units_held) + " of " + std::to_string(all.end) +
                    " units are placed and " + unit_name(problem, stuck) + " (" +
-                   size_text(memory_need(problem, {&last, 1}).total()) +
+                   size_text(memory_need(problem, roomiest, {&last, 1}).total()) +
                    ") finds no room; add memory or a device");
 }
 

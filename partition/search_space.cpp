@@ -17,9 +17,12 @@ SearchSpace::SearchSpace(const PlanProblem& problem, const UnitMemory& memory, c
   for (const std::uint32_t device : devices_) {
     const std::uint64_t room = room_of(problem, device);
     room_.push_back(room);
+    const auto fits = [&](Range units) {
+      return memory.of_range(units.begin, units.end) + stage_scratch(problem, device, units) <= room;
+    };
     for (std::uint32_t begin = 0; begin <= num_units_; ++begin) {
       std::uint32_t end = begin;
-      while (end < num_units_ && memory.of_range(begin, end + 1) <= room &&
+      while (end < num_units_ && fits({begin, end + 1}) &&
              !(ceiling_.times && ceiling_.times->stage(device, begin, end + 1) > ceiling_.seconds)) {
         ++end;
       }
@@ -39,7 +42,9 @@ double SearchSpace::exit(std::uint32_t v) const {
 }
 
 bool SearchSpace::may_close(std::uint32_t v, std::uint32_t prefix, std::uint32_t suffix) const {
-  if (memory_.of_ends(prefix, suffix) > room_[v]) return false;
+  const std::uint64_t scratch = stage_scratch(problem_, devices_[v], {0, prefix}) +
+                                stage_scratch(problem_, devices_[v], {suffix, num_units_});
+  if (memory_.of_ends(prefix, suffix) + scratch > room_[v]) return false;
   if (!ceiling_.times) return true;
   const std::uint32_t device = devices_[v];
   return ceiling_.times->stage(device, 0, prefix) + ceiling_.times->stage(device, suffix, num_units_) <=

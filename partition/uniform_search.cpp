@@ -12,7 +12,7 @@ namespace {
 
 bool same_shape(const UnitShape& a, const UnitShape& b) {
   return a.weight_bytes == b.weight_bytes && a.tied_group == 0 && b.tied_group == 0 &&
-         a.kv_bytes == b.kv_bytes && a.scratch_bytes == b.scratch_bytes && a.output_bytes == b.output_bytes;
+         a.kv_bytes == b.kv_bytes && a.output_bytes == b.output_bytes;
 }
 
 bool same_cost(const UnitCost& a, const UnitCost& b) {

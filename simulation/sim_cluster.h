@@ -7,6 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
+#include "base/ids.h"
+#include "base/result.h"
 #include "model/gguf.h"
 #include "simulation/sim_hub.h"
 #include "simulation/sim_worker.h"

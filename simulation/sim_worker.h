@@ -21,6 +21,7 @@ struct SimDevice {
   std::string name;
   std::uint64_t memory_bytes = 1ull << 30;
   double seconds_per_unit_row = 20e-6;  // what one row of one unit costs
+  double disk_seconds = 300e-6;         // what one look at its disk, or one write, costs
   bool is_present = true;               // started with the cluster; else by SimCluster::start
 };
 

@@ -75,6 +75,7 @@ const char* check(const Hello& m) {
   if (!is_name(m.name)) return "Hello.name: empty, too long or not printable";
   if (!is_text(m.host, kMaxNameBytes)) return "Hello.host: too long or not printable";
   if (!is_address(m.inbox)) return "Hello.inbox: no tcp:// endpoint with a port";
+  if (m.num_threads == 0 || m.num_threads > kMaxThreads) return "Hello.num_threads: not between 1 and 1024";
   if (!is_text(m.kernels, kMaxNameBytes)) return "Hello.kernels: too long or not printable";
   return nullptr;
 }
@@ -240,6 +241,11 @@ const char* check(const StepFrame& m) {
   return check_opens(m.opens);
 }
 
+// A row's whole vocabulary fits one message: every depth that may be asked for can be answered.
+static_assert(std::uint64_t{3} * kMaxCandidates * sizeof(Candidate) +
+                  kMaxHeadBlocks * (2 * sizeof(BlockSum) + sizeof(std::uint64_t)) + 64 <=
+              kMaxPayloadBytes);
+
 const char* check_row(const CandidateRow& row) {
   if (row.position > kMaxPosition) return "CandidatesFrame.rows.position: too large";
   if (row.raw.size() > kMaxHeadBlocks || row.first_block >= kMaxUnits)
@@ -270,7 +276,7 @@ const char* check(const CandidatesFrame& m) {
 
 const char* check(const Ping& m) {
   if (!is_device(m.from)) return "Ping.from: too large";
-  if (m.echo_bytes > kMaxPingBytes || total_size(m.payload) > kMaxPingBytes) return "Ping: too large";
+  if (total_size(m.payload) > kMaxPingBytes) return "Ping: too large";
   return nullptr;
 }
 const char* check(const Pong& m) {

@@ -6,10 +6,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
-#include <cstring>
 #include <memory>
+#include <optional>
+#include <utility>
 
 #include "transport/limits.h"
 
@@ -44,11 +44,31 @@ Result<std::uint16_t> parse_port(std::string_view whole, std::string_view digits
   return port;
 }
 
+// Connecting a datagram socket sends nothing; it makes the kernel choose the route and with it our address.
+std::optional<std::string> local_address_of_route_to(const addrinfo& remote) {
+  const int fd = ::socket(remote.ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return std::nullopt;
+  sockaddr_storage local{};
+  socklen_t size = sizeof local;
+  char text[NI_MAXHOST] = {};
+  const bool ok = ::connect(fd, remote.ai_addr, remote.ai_addrlen) == 0 &&
+                  ::getsockname(fd, reinterpret_cast<sockaddr*>(&local), &size) == 0 &&
+                  ::getnameinfo(reinterpret_cast<sockaddr*>(&local), size, text, sizeof text, nullptr, 0,
+                                NI_NUMERICHOST) == 0;
+  ::close(fd);
+  return ok ? std::optional<std::string>(text) : std::nullopt;
+}
+
 }  // namespace
 
 std::string to_string(const Endpoint& endpoint) {
   const std::string host = endpoint.is_ipv6 ? "[" + endpoint.host + "]" : endpoint.host;
   return std::string(kScheme) + host + ":" + std::to_string(endpoint.port);
+}
+
+Endpoint endpoint_of(std::string host, std::uint16_t port) {
+  const bool is_ipv6 = host.find(':') != std::string::npos;
+  return {std::move(host), port, is_ipv6};
 }
 
 Result<Endpoint> parse_endpoint(std::string_view text) {
@@ -81,21 +101,14 @@ Result<std::string> local_address_towards(const Endpoint& remote) {
   hints.ai_family = remote.is_ipv6 ? AF_INET6 : AF_UNSPEC;
   addrinfo* found = nullptr;
   const int rc = getaddrinfo(remote.host.c_str(), std::to_string(remote.port).c_str(), &hints, &found);
-  if (rc != 0) return fail(ErrorCode::Unavailable, "looking up " + remote.host + ": " + gai_strerror(rc));
+  if (rc != 0)
+    return fail(ErrorCode::Unavailable,
+                "the host \"" + remote.host + "\" cannot be looked up: " + gai_strerror(rc));
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> addresses(found, freeaddrinfo);
-  // Connecting a datagram socket sends nothing; it makes the kernel choose the route and with it our address.
-  const int fd = ::socket(found->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return fail(ErrorCode::Unavailable, std::string("opening a socket: ") + std::strerror(errno));
-  sockaddr_storage local{};
-  socklen_t size = sizeof local;
-  const bool ok = ::connect(fd, found->ai_addr, found->ai_addrlen) == 0 &&
-                  ::getsockname(fd, reinterpret_cast<sockaddr*>(&local), &size) == 0;
-  const int error = errno;
-  ::close(fd);
-  if (!ok) return fail(ErrorCode::Unavailable, "no route to " + remote.host + ": " + std::strerror(error));
-  char text[NI_MAXHOST] = {};
-  getnameinfo(reinterpret_cast<sockaddr*>(&local), size, text, sizeof text, nullptr, 0, NI_NUMERICHOST);
-  return std::string(text);
+  for (const addrinfo* address = found; address; address = address->ai_next) {
+    if (std::optional<std::string> local = local_address_of_route_to(*address)) return *std::move(local);
+  }
+  return fail(ErrorCode::Unavailable, "there is no route to the host \"" + remote.host + "\"");
 }
 
 }  // namespace shoal

@@ -16,6 +16,7 @@ struct Endpoint {
   bool is_ipv6 = false;    // host is an IPv6 literal
 };
 std::string to_string(const Endpoint& endpoint);
+Endpoint endpoint_of(std::string host, std::uint16_t port);  // `host` without brackets
 
 // InvalidArgument names what is wrong with it. Syntax alone: nothing is looked up.
 Result<Endpoint> parse_endpoint(std::string_view text);

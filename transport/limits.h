@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "base/clock.h"
+#include "base/sampling.h"
 
 namespace shoal {
 
@@ -23,19 +24,21 @@ inline constexpr std::size_t kMaxNameBytes = 128;
 inline constexpr std::size_t kMaxReasonBytes = 1024;
 inline constexpr std::size_t kMaxEndpointBytes = 300;
 inline constexpr std::size_t kMaxConfigBytes = 256 << 10;
-inline constexpr std::size_t kMaxPayloadFrames = 1024;     // of one message
 inline constexpr std::size_t kMaxPayloadBytes = 32 << 20;  // of one message: 512 rows of 16384 floats
-inline constexpr std::size_t kMaxPingBytes = 8 << 20;
+inline constexpr std::size_t kMaxPayloadFrames = kMaxPayloadBytes / kMaxPayloadChunkBytes + 1;
+inline constexpr std::size_t kMaxPingBytes = 1 << 20;
 inline constexpr std::uint32_t kMaxUnits = 1 << 16;  // also blocks of the head
 inline constexpr std::uint32_t kMaxPanels = 1 << 24;
-inline constexpr std::uint32_t kMaxHeadBlocks = 1024;     // of one answer
-inline constexpr std::uint32_t kMaxCandidates = 1 << 18;  // of one list
+inline constexpr std::uint32_t kMaxCandidates = kMaxVocabSize;  // of one list
+inline constexpr std::uint32_t kMaxThreads = 1024;              // of one worker
 inline constexpr std::uint32_t kMaxKvKinds = 64;
 inline constexpr std::uint32_t kMaxPosition = 1u << 30;
 inline constexpr std::uint32_t kMaxOpensPerStep = 32;
 
 inline constexpr int kSendHighWater = 256;  // messages per connection
 inline constexpr int kReceiveHighWater = 256;
+inline constexpr int kDataReceiveHighWater =
+    16;  // each may hold kMaxPayloadBytes; the rest waits at its sender
 inline constexpr std::size_t kMaxCurveOverheadBytes = 64;  // what CURVE adds to a frame, for ZMQ_MAXMSGSIZE
 inline constexpr int kConnectionBacklog = 128;
 inline constexpr std::size_t kMaxOpenJoinTickets =

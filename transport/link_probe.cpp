@@ -24,8 +24,7 @@ std::optional<LinkProbe::Outgoing> LinkProbe::next(Time now) {
     finish_peer();
   }
   if (peers_.empty() || in_flight_) return std::nullopt;
-  Outgoing out{.to = peers_.back(),
-               .ping = {.nonce = ++nonce_, .echo_bytes = 0, .from = self_, .payload = {}}};
+  Outgoing out{.to = peers_.back(), .ping = {.nonce = ++nonce_, .from = self_, .payload = {}}};
   if (sent_ >= kSmallPings) out.ping.payload.push_back(Payload::owning(std::vector<std::byte>(kLargeBytes)));
   ++sent_;
   in_flight_ = now;

@@ -10,6 +10,7 @@
 #include "base/micro_batch.h"
 #include "base/range.h"
 #include "base/sampling.h"
+#include "base/sha256_digest.h"
 #include "transport/payload.h"
 
 namespace shoal {
@@ -19,10 +20,8 @@ namespace shoal {
 // bounds everything: what a state machine is handed has sane sizes, but not necessarily sense (an unknown
 // sequence, a stale epoch: that is the state machine's business).
 
-inline constexpr std::uint32_t kProtocolVersion = 1;
+inline constexpr std::uint32_t kProtocolVersion = 2;
 inline constexpr DeviceId kHub{0};
-
-using Sha256 = std::array<std::uint8_t, 32>;
 
 // ---- Joining (join lane; under the join token's key pair) -----------------------------------
 
@@ -226,7 +225,7 @@ struct Activate {
   friend bool operator==(const Activate&, const Activate&) = default;
 };
 
-// Leave cleanly: the hub stops, or the device is drained.
+// The hub stops. Workers keep what they hold and look for it again.
 struct Goodbye {
   std::string reason;
   friend bool operator==(const Goodbye&, const Goodbye&) = default;
@@ -271,10 +270,9 @@ struct CandidatesFrame {
   friend bool operator==(const CandidatesFrame&, const CandidatesFrame&) = default;
 };
 
-// Link probes; `echo_bytes` of payload come back.
+// Link probes.
 struct Ping {
   std::uint64_t nonce = 0;
-  std::uint32_t echo_bytes = 0;
   DeviceId from{};
   std::vector<Payload> payload;
   friend bool operator==(const Ping&, const Ping&) = default;

@@ -39,12 +39,14 @@ struct PeerUp {
   Lane lane{};
 };
 // The connection broke, or its first attempts failed (told once per connect()). `refused`: nothing listens at
-// the peer's address any more (the process is dead; probed by connecting).
+// the peer's address any more (the process is dead; probed by connecting). `key_refused`: the peer answers
+// and does not admit our key; told once, also where an earlier failure was told.
 struct PeerDown {
   DeviceId device{};
   Lane lane{};
   bool refused = false;
   std::string reason = {};  // in words, where it is known: "it refused our key"
+  bool key_refused = false;
 };
 // Bytes that are no message of ours, or too many, or on the wrong lane. That key's frames on this lane are
 // dropped unread from here on; the hub revokes it.

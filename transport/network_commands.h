@@ -3,6 +3,7 @@
 #include <string>
 #include <variant>
 
+#include "base/log.h"
 #include "transport/messages.h"
 #include "transport/network.h"
 
@@ -50,6 +51,14 @@ inline Status perform(Network& network, ConnectPeer& c) {
 inline Status perform(Network& network, DisconnectPeer& c) {
   network.disconnect(c.device, c.lane);
   return {};
+}
+
+// Into the log: no way to the peer is ordinary; what cannot be sent at all is our own bug.
+inline void log_failure(const Status& done) {
+  if (done) return;
+  const bool is_ours = done.error().code() == ErrorCode::InvalidArgument;
+  log_event(is_ours ? LogLevel::Error : LogLevel::Debug, "network_command_failed",
+            {{"reason", done.error().message()}});
 }
 
 }  // namespace shoal

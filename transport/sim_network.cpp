@@ -121,7 +121,7 @@ void SimProcess::finish_dial(Key key) {
     return dial_after(key, kHandshakeTimeout);
   if (server->key() != dial.server_key) return dial_failed(key, false, "its key is not the expected one");
   const std::optional<DeviceId> as = server->admitted_as(*this, key.second);
-  if (!as) return dial_failed(key, false, "it refused our key");
+  if (!as) return dial_failed(key, false, "it refused our key", true);
   auto connection = std::make_shared<SimConnection>();
   connection->client = this;
   connection->server = server;
@@ -132,13 +132,15 @@ void SimProcess::finish_dial(Key key) {
   dial.connection = std::move(connection);
   dial.backoff = kReconnectMin;
   dial.told_failure = true;
+  dial.told_key_refusal = false;
   if (std::optional<PeerDown> down = end_probe(key)) tell(*std::move(down));
   tell(PeerUp{key.first, key.second});
 }
 
-void SimProcess::dial_failed(Key key, bool refused, const char* reason) {
+void SimProcess::dial_failed(Key key, bool refused, const char* reason, bool key_refused) {
   Dial& dial = dials_.at(key);
-  if (!dial.told_failure) tell(PeerDown{key.first, key.second, refused, reason});
+  const bool is_news = key_refused && !std::exchange(dial.told_key_refusal, true);
+  if (!dial.told_failure || is_news) tell(PeerDown{key.first, key.second, refused, reason, key_refused});
   dial.told_failure = true;
   dial_after(key, dial.backoff);
   dial.backoff = std::min<Duration>(dial.backoff * 2, kReconnectMax);

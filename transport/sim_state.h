@@ -79,6 +79,7 @@ class SimProcess final : public Network {
     std::uint64_t generation = 0;
     Duration backoff = kReconnectMin;
     bool told_failure = false;
+    bool told_key_refusal = false;
     SimConnectionPtr connection;
   };
   struct Probe {  // on its way to find out whether a lost peer is dead
@@ -95,7 +96,7 @@ class SimProcess final : public Network {
   void dial_after(Key key, Duration delay);
   void try_dial(Key key);
   void finish_dial(Key key);
-  void dial_failed(Key key, bool refused, const char* reason);
+  void dial_failed(Key key, bool refused, const char* reason, bool key_refused = false);
   std::optional<DeviceId> admitted_as(const SimProcess& client, Lane lane) const;
   SimConnectionPtr route(DeviceId to, Lane lane, const Message& message) const;
   void read(Unread& unread, std::vector<NetworkEvent>& events);

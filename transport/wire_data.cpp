@@ -58,7 +58,7 @@ flatbuffers::Offset<fb::Candidates> pack(Builder& builder, const CandidatesFrame
                               static_cast<std::uint32_t>(m.rows.size()), groups);
 }
 flatbuffers::Offset<fb::Ping> pack(Builder& builder, const Ping& m) {
-  return fb::CreatePing(builder, m.nonce, m.echo_bytes, raw(m.from));
+  return fb::CreatePing(builder, m.nonce, raw(m.from));
 }
 flatbuffers::Offset<fb::Pong> pack(Builder& builder, const Pong& m) {
   return fb::CreatePong(builder, m.nonce);
@@ -97,7 +97,6 @@ void unpack_into(DataHeader& header, Unpacker& unpack, const fb::Candidates& fro
 void unpack_into(DataHeader& header, Unpacker&, const fb::Ping& from) {
   Ping m;
   m.nonce = from.nonce();
-  m.echo_bytes = from.echo_bytes();
   m.from = DeviceId{from.from()};
   header.message = std::move(m);
 }

@@ -58,6 +58,7 @@ void ZmqDialer::came_up(std::vector<NetworkEvent>& events) {
   if (shared_.prober.cancel(device_, lane_, pending))
     tell_down(events, device_, lane_, false, std::move(pending.reason));
   is_up_ = told_failure_ = true;
+  told_key_refusal_ = false;
   backoff_ = kReconnectMin;
   reopen_at_ = Time::max();
   events.emplace_back(PeerUp{device_, lane_});
@@ -69,10 +70,12 @@ void ZmqDialer::went_down(ZmqConnectionEvent::Kind how, std::vector<NetworkEvent
   is_waiting_ = true;
   reopen_at_ = now + backoff_;
   backoff_ = std::min<Duration>(backoff_ * 2, kReconnectMax);
-  if (!was_up && std::exchange(told_failure_, true)) return;
-  const bool answered = how == ZmqConnectionEvent::KeyRefused || how == ZmqConnectionEvent::HandshakeFailed;
+  const bool key_refused = how == ZmqConnectionEvent::KeyRefused;
+  const bool is_news = key_refused && !std::exchange(told_key_refusal_, true);
+  if (!was_up && std::exchange(told_failure_, true) && !is_news) return;
+  const bool answered = key_refused || how == ZmqConnectionEvent::HandshakeFailed;
   if (answered) {
-    tell_down(events, device_, lane_, false, words_for(how, was_up));
+    tell_down(events, device_, lane_, false, words_for(how, was_up), key_refused);
   } else {
     shared_.prober.ask(device_, lane_, endpoint_, words_for(how, was_up), now);
   }

@@ -21,17 +21,16 @@ void append_end(std::string& ends, int fd, int (*name)(int, sockaddr*, socklen_t
 }  // namespace
 
 Status ZmqListener::open(const std::string& host, std::uint16_t port) {
-  const bool is_ipv6 = host.find(':') != std::string::npos;
+  const Endpoint wanted = endpoint_of(host, port);
   Result<ZmqSocket> router = ZmqSocket::open(shared_.context, ZmqKind::Router);
   if (!router) return fail(router.error());
   router_ = *std::move(router);
   router_.set_limits(lane_);
   router_.serve_curve(shared_.options.keys, lane_);
-  if (is_ipv6) router_.set_ipv6();
+  if (wanted.is_ipv6) router_.set_ipv6();
   Result<ZmqMonitor> monitor = ZmqMonitor::open(shared_.context, router_);
   if (!monitor) return fail(monitor.error());
   monitor_ = *std::move(monitor);
-  const Endpoint wanted{host, port, is_ipv6};
   std::string text = to_string(wanted);
   if (port == 0) text.replace(text.rfind(':'), std::string::npos, ":*");
   if (Status bound = router_.bind(text); !bound)

@@ -14,6 +14,7 @@ namespace {
 
 constexpr const char* kZapEndpoint = "inproc://zeromq.zap.01";
 constexpr std::size_t kMaxFrames = 2 + kMaxPayloadFrames;
+constexpr std::size_t kMaxMessageBytes = kMaxControlBytes + kMaxOpensBytes + kMaxPayloadBytes;
 
 Status check_keys(const ZmqOptions& options) {
   const auto is_pair = [](const KeyPair& keys) {
@@ -57,20 +58,26 @@ ZmqSocket::Sent send_frames(ZmqSocket& socket, const std::string* routing_id, En
 
 bool receive_frames(ZmqSocket& socket, ReceivedFrames& received) {
   received.frames.clear();
-  received.too_many = false;
+  received.too_large = false;
+  std::size_t bytes = 0;
   ZmqFrame frame;
   do {
     if (!socket.receive(frame)) return false;
     const bool more = frame.has_more();
-    received.too_many = received.frames.size() == kMaxFrames;
-    if (!received.too_many) received.frames.push_back(std::move(frame));
+    bytes += frame.bytes().size();
+    if (received.frames.size() == kMaxFrames || bytes > kMaxMessageBytes) {
+      received.too_large = true;
+      received.frames.resize(std::min<std::size_t>(received.frames.size(), 1));
+    }
+    if (!received.too_large || received.frames.empty()) received.frames.push_back(std::move(frame));
     if (!more) return true;
   } while (true);
 }
 
 void tell_down(std::vector<NetworkEvent>& events, DeviceId device, Lane lane, bool refused,
-               std::string reason) {
+               std::string reason, bool key_refused) {
   PeerDown down;
+  down.key_refused = key_refused;
   down.device = device;
   down.lane = lane;
   down.refused = refused;
@@ -81,7 +88,7 @@ void tell_down(std::vector<NetworkEvent>& events, DeviceId device, Lane lane, bo
 // ---- ZmqShared ------------------------------------------------------------------------------
 
 Result<Message> ZmqShared::decode(Lane lane, ReceivedFrames& received) {
-  if (received.too_many) return fail(ErrorCode::Corrupt, "message: too many frames");
+  if (received.too_large) return fail(ErrorCode::Corrupt, "message: too many frames, or too large");
   payloads.clear();
   for (ZmqFrame& frame : received.frames) payloads.push_back(ZmqFrame::into_payload(std::move(frame)));
   Result<Message> message = decoder.decode(lane, payloads);

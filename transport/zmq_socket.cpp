@@ -187,7 +187,7 @@ void ZmqSocket::set_limits(Lane lane) {
   const auto max_bytes = static_cast<std::int64_t>(max_frame_bytes(lane) + kMaxCurveOverheadBytes);
   SHOAL_CHECK(zmq_setsockopt(raw_, ZMQ_MAXMSGSIZE, &max_bytes, sizeof max_bytes) == 0);
   set(raw_, ZMQ_SNDHWM, kSendHighWater);
-  set(raw_, ZMQ_RCVHWM, kReceiveHighWater);
+  set(raw_, ZMQ_RCVHWM, lane == Lane::Data ? kDataReceiveHighWater : kReceiveHighWater);
   set(raw_, ZMQ_BACKLOG, kConnectionBacklog);
   set(raw_, ZMQ_HANDSHAKE_IVL, milliseconds(kHandshakeTimeout));
   set(raw_, ZMQ_CONNECT_TIMEOUT, milliseconds(kConnectTimeout));

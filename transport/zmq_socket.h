@@ -18,7 +18,8 @@
 #include "transport/payload.h"
 
 // ZeroMQ as far as ZmqNetwork needs it: owners for its context, sockets, frames and monitors. zmq_socket.cpp
-// is the one home of <zmq.h>.
+// is the one home of <zmq.h>. The C API and not cppzmq, because here a send that fails is a value and not an
+// exception, and frames are moved without an allocation.
 namespace shoal {
 
 // Keeps payloads alive while libzmq's I/O thread still sends from them. The slots are used again.

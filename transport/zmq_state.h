@@ -21,16 +21,16 @@ namespace shoal {
 ZmqSocket::Sent send_frames(ZmqSocket& socket, const std::string* routing_id, EncodedMessage& encoded,
                             PayloadSlots& slots);
 
-// Receives a message's frames into `frames` (used again). False: nothing there. Frames beyond what any
-// message has are dropped; `too_many` tells.
+// Receives a message's frames into `frames` (used again). False: nothing there. Of one with more frames or
+// bytes than any message has, only the first is kept and the rest dropped as it is read; `too_large` tells.
 struct ReceivedFrames {
   std::vector<ZmqFrame> frames;
-  bool too_many = false;
+  bool too_large = false;
 };
 bool receive_frames(ZmqSocket& socket, ReceivedFrames& received);
 
 void tell_down(std::vector<NetworkEvent>& events, DeviceId device, Lane lane, bool refused,
-               std::string reason);
+               std::string reason, bool key_refused = false);
 
 // What both sides share: keys, codec, events.
 struct ZmqShared {
@@ -158,6 +158,7 @@ class ZmqDialer {
   bool is_up_ = false;
   bool is_waiting_ = false;  // for reopen_at_, after a failure
   bool told_failure_ = false;
+  bool told_key_refusal_ = false;
   Duration backoff_ = kReconnectMin;
   Time reopen_at_ = Time::max();
   ReceivedFrames received_;

@@ -5,22 +5,12 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "worker/thread_queues.h"
 
 namespace shoal {
 namespace {
 
 constexpr Duration kLookInterval = std::chrono::milliseconds(50);
-
-// The reactor empties the results whenever it looks, so a full queue is a matter of moments.
-void hand_over(BoundedQueue<WorkerEvent>& results, WorkerEvent event, const std::atomic<bool>& stopping,
-               const std::function<void()>& wake) {
-  while (!results.try_push(event) && !stopping) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  wake();
-}
-
-Error queue_full(const char* which) {
-  return Error(ErrorCode::Unavailable, std::string("the worker's ") + which + " queue is full");
-}
 
 bool closes_any(const RunStep& step) {
   return std::ranges::any_of(step.frame.groups,
@@ -43,12 +33,6 @@ WorkerEvent no_room_for(RunStep& step) {
 }
 WorkerEvent no_room_for(const MeasureProfile& measure) {
   return ProfileDone{ProfileReport{.model = measure.request.model, .units = {}}};  // the hub asks again
-}
-WorkerEvent no_room_for(const CheckStore&) {
-  return StoreFailed{.tensor = {}, .reason = queue_full("disk").message()};
-}
-WorkerEvent no_room_for(const WriteShard& write) {
-  return StoreFailed{.tensor = write.tensor.sha256, .reason = queue_full("disk").message()};
 }
 
 ComputeThread::ComputeThread(const KernelTable& kernels, std::size_t num_threads, ShardStore& store,
@@ -110,31 +94,6 @@ void ComputeThread::look_at_kv(bool at_once) {
   std::vector<std::uint32_t> free = executor_.free_kv_blocks();
   const std::lock_guard lock(mutex_);
   free_kv_blocks_ = std::move(free);
-}
-
-StoreThread::StoreThread(ShardStore& store, std::function<void()> wake)
-    : store_(store), wake_(std::move(wake)), thread_([this] { run(); }) {}
-
-StoreThread::~StoreThread() {
-  stopping_ = true;
-  work_.close();
-  results_.close();
-  thread_.join();
-}
-
-void StoreThread::run() {
-  while (std::optional<Work> work = work_.pop()) {
-    if (stopping_) return;
-    WorkerEvent result;
-    if (const auto* check = std::get_if<CheckStore>(&*work)) {
-      result = store_.check(check->epoch, check->tensors);
-    } else {
-      const WriteShard& write = std::get<WriteShard>(*work);
-      std::visit([&](auto outcome) { result = std::move(outcome); }, store_.write(write.tensor, write.data));
-    }
-    hand_over(results_, std::move(result), stopping_, wake_);
-    store_.sync();  // the plan need not wait for it
-  }
 }
 
 }  // namespace shoal

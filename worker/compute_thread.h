@@ -16,12 +16,11 @@
 
 namespace shoal {
 
-// What a full queue answers in a thread's place, so that nothing waits for ever. The work is left as it was.
+// What a full queue answers in the thread's place, so that nothing waits for ever. The work is left as it
+// was.
 WorkerEvent no_room_for(const OpenStages& open);
 WorkerEvent no_room_for(RunStep& step);  // takes the frame
 WorkerEvent no_room_for(const MeasureProfile& measure);
-WorkerEvent no_room_for(const CheckStore& check);
-WorkerEvent no_room_for(const WriteShard& write);
 
 // The thread that owns stages and KV and drives the pool. Work moves in and results move out through bounded
 // queues; `wake` tells the reactor that results wait.
@@ -59,30 +58,6 @@ class ComputeThread {
   mutable std::mutex mutex_;  // guards free_kv_blocks_
   std::vector<std::uint32_t> free_kv_blocks_;
   std::thread thread_;  // last: it uses all of the above
-};
-
-// The thread that owns the disk: looks at the store, repacks and writes what the hub sends.
-class StoreThread {
- public:
-  using Work = std::variant<CheckStore, WriteShard>;
-
-  StoreThread(ShardStore& store, std::function<void()> wake);
-  ~StoreThread();
-
-  bool try_push(Work& work) { return work_.try_push(work); }
-  std::optional<WorkerEvent> try_pop() { return results_.try_pop(); }
-
- private:
-  void run();
-
-  static constexpr std::size_t kQueueCapacity = 64;  // a few requests are in flight at a time
-
-  ShardStore& store_;
-  const std::function<void()> wake_;
-  BoundedQueue<Work> work_{kQueueCapacity};
-  BoundedQueue<WorkerEvent> results_{kQueueCapacity};
-  std::atomic<bool> stopping_{false};
-  std::thread thread_;
 };
 
 }  // namespace shoal

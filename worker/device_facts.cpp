@@ -16,6 +16,7 @@
 #include <sstream>
 #include <thread>
 
+#include "transport/limits.h"
 #include "worker/cgroup.h"
 
 namespace shoal {
@@ -30,19 +31,9 @@ struct AddressList {
   }
 };
 
-Status resolve(const std::string& host, std::uint16_t port, int kind, AddressList& list) {
-  addrinfo hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = kind;
-  const int error = getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &list.first);
-  if (error != 0)
-    return fail(ErrorCode::NotFound, "the host \"" + host + "\" cannot be resolved: " + gai_strerror(error));
-  return {};
-}
-
 class Socket {
  public:
-  Socket(int family, int kind) : fd_(::socket(family, kind | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {}
+  explicit Socket(int family) : fd_(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {}
   ~Socket() {
     if (fd_ >= 0) ::close(fd_);
   }
@@ -90,9 +81,8 @@ std::string host_name() {
 std::size_t usable_cores() {
   std::size_t cores = physical_cores();
   if (cores == 0) cores = std::max(1u, std::thread::hardware_concurrency());
-  const double quota = cgroup_limits().cores;
-  return quota < static_cast<double>(cores) ? std::max<std::size_t>(1, static_cast<std::size_t>(quota))
-                                            : cores;
+  const double usable = std::min({static_cast<double>(cores), cgroup_limits().cores, double{kMaxThreads}});
+  return std::max<std::size_t>(1, static_cast<std::size_t>(usable));
 }
 
 std::uint64_t giveable_memory() {
@@ -108,29 +98,14 @@ std::uint64_t resident_bytes() {
   return resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
-Result<std::string> local_address_towards(const std::string& host, std::uint16_t port) {
-  AddressList list;
-  if (Status resolved = resolve(host, port, SOCK_DGRAM, list); !resolved) return fail(resolved.error());
-  for (const addrinfo* address = list.first; address; address = address->ai_next) {
-    const Socket socket(address->ai_family,
-                        SOCK_DGRAM);  // connecting sends nothing: it only chooses the route
-    sockaddr_storage local{};
-    socklen_t size = sizeof local;
-    if (socket.fd() < 0 || ::connect(socket.fd(), address->ai_addr, address->ai_addrlen) != 0) continue;
-    if (::getsockname(socket.fd(), reinterpret_cast<sockaddr*>(&local), &size) != 0) continue;
-    char text[NI_MAXHOST];
-    if (::getnameinfo(reinterpret_cast<sockaddr*>(&local), size, text, sizeof text, nullptr, 0,
-                      NI_NUMERICHOST) == 0)
-      return std::string(text);
-  }
-  return fail(ErrorCode::Unavailable, "there is no route to the host \"" + host + "\"");
-}
-
 bool accepts_connections(const std::string& host, std::uint16_t port, int timeout_ms) {
+  addrinfo hints{};
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
   AddressList list;
-  if (!resolve(host, port, SOCK_STREAM, list)) return false;
+  if (getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &list.first) != 0) return false;
   for (const addrinfo* address = list.first; address; address = address->ai_next) {
-    const Socket socket(address->ai_family, SOCK_STREAM);
+    const Socket socket(address->ai_family);
     if (socket.fd() < 0) continue;
     if (::connect(socket.fd(), address->ai_addr, address->ai_addrlen) == 0) return true;
     pollfd waiting{.fd = socket.fd(), .events = POLLOUT, .revents = 0};

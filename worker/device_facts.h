@@ -16,8 +16,6 @@ std::uint64_t
 giveable_memory();  // bytes: the least of free memory and cgroup limit, less a reserve for the system
 std::uint64_t resident_bytes();  // of this process
 
-// This machine's address on the way to `host` ("127.0.0.1" for itself).
-Result<std::string> local_address_towards(const std::string& host, std::uint16_t port);
 // Does anything accept TCP connections there?
 bool accepts_connections(const std::string& host, std::uint16_t port, int timeout_ms);
 

@@ -1,7 +1,5 @@
 #include "worker/joining.h"
 
-#include <charconv>
-
 #include "base/log.h"
 #include "transport/limits.h"
 #include "worker/device_facts.h"
@@ -16,7 +14,7 @@ constexpr int kProbeMs = 500;
 Time now() { return SteadyClock().now(); }
 
 // Sends the request whenever the lane comes up and waits for the answer.
-Result<JoinReply> ask_to_join(ZmqNetwork& network, const HostPort& hub, const WorkerOptions& options,
+Result<JoinReply> ask_to_join(ZmqNetwork& network, const Endpoint& hub, const WorkerOptions& options,
                               const JoinRequest& request, const std::atomic<bool>& stop) {
   const Time start = now();
   Time reachable_since{};
@@ -50,36 +48,20 @@ Result<JoinReply> ask_to_join(ZmqNetwork& network, const HostPort& hub, const Wo
 
 }  // namespace
 
-Result<HostPort> parse_host_port(const std::string& text) {
-  std::string rest = text.starts_with("tcp://") ? text.substr(6) : text;
-  const std::size_t colon = rest.rfind(':');
-  HostPort parsed;
-  if (colon != std::string::npos && colon > 0) {
-    const char* first = rest.data() + colon + 1;
-    const char* last = rest.data() + rest.size();
-    const auto [end, error] = std::from_chars(first, last, parsed.port);
-    parsed.host = rest.substr(0, colon);
-    if (parsed.host.front() == '[' && parsed.host.back() == ']')
-      parsed.host = parsed.host.substr(1, parsed.host.size() - 2);
-    if (error == std::errc() && end == last && parsed.port != 0 && !parsed.host.empty()) return parsed;
-  }
+Result<Endpoint> parse_hub_address(const std::string& text) {
+  Result<Endpoint> endpoint = parse_endpoint(text.starts_with("tcp://") ? text : "tcp://" + text);
+  if (endpoint && endpoint->port != 0) return endpoint;
   return fail(ErrorCode::InvalidArgument, "\"" + text + "\" is no host:port (for example 192.168.1.10:7171)");
-}
-
-std::string tcp_endpoint(const std::string& host, std::uint16_t port) {
-  const bool is_ipv6 = host.find(':') != std::string::npos;
-  return "tcp://" + (is_ipv6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
 }
 
 Result<Joined> join_hub(const WorkerOptions& options, const KeyPair& keys, const std::string& name,
                         const std::atomic<bool>& stop) {
-  const Result<HostPort> hub = parse_host_port(options.hub);
+  const Result<Endpoint> hub = parse_hub_address(options.hub);
   if (!hub) return fail(hub.error());
   Joined joined;
-  joined.hub_host = hub->host;
   joined.listen_host = options.listen_host;
   if (joined.listen_host.empty()) {
-    Result<std::string> address = local_address_towards(hub->host, hub->port);
+    Result<std::string> address = local_address_towards(*hub);
     if (!address) return fail(address.error());
     joined.listen_host = *std::move(address);
   }
@@ -91,7 +73,7 @@ Result<Joined> join_hub(const WorkerOptions& options, const KeyPair& keys, const
   joined.network = *std::move(network);
 
   const std::string& hub_key = options.token.hub_public_key;
-  if (Status up = joined.network->connect(kHub, Lane::Join, tcp_endpoint(hub->host, hub->port), hub_key); !up)
+  if (Status up = joined.network->connect(kHub, Lane::Join, to_string(*hub), hub_key); !up)
     return fail(up.error());
   const JoinRequest request{.public_key = keys.public_key, .name = name};
   Result<JoinReply> reply = ask_to_join(*joined.network, *hub, options, request, stop);
@@ -106,7 +88,8 @@ Result<Joined> join_hub(const WorkerOptions& options, const KeyPair& keys, const
                                                   {Lane::Bulk, joined.reply.bulk_port},
                                                   {Lane::Control, joined.reply.control_port}};
   for (const auto& [lane, port] : lanes) {
-    if (Status up = joined.network->connect(kHub, lane, tcp_endpoint(hub->host, port), hub_key); !up)
+    if (Status up = joined.network->connect(kHub, lane, to_string(endpoint_of(hub->host, port)), hub_key);
+        !up)
       return fail(up.error());
   }
   return joined;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "transport/endpoint.h"
 #include "transport/zmq_network.h"
 #include "worker/worker_process.h"
 
@@ -14,7 +15,6 @@ namespace shoal {
 struct Joined {
   std::unique_ptr<ZmqNetwork> network;
   JoinReply reply;
-  std::string hub_host;
   std::string listen_host;
 };
 
@@ -24,12 +24,7 @@ struct Joined {
 Result<Joined> join_hub(const WorkerOptions& options, const KeyPair& keys, const std::string& name,
                         const std::atomic<bool>& stop);
 
-struct HostPort {
-  std::string host;
-  std::uint16_t port = 0;
-};
-// "host:port", "[::1]:port", with or without "tcp://".
-Result<HostPort> parse_host_port(const std::string& text);
-std::string tcp_endpoint(const std::string& host, std::uint16_t port);
+// The hub's join endpoint as people write it: "host:port", "[::1]:port", with or without "tcp://".
+Result<Endpoint> parse_hub_address(const std::string& text);
 
 }  // namespace shoal

@@ -3,22 +3,13 @@
 #include <cstring>
 
 #include "base/crc32c.h"
+#include "model/sha256.h"
 
 namespace shoal {
 namespace {
 
 constexpr char kMagic[8] = {'S', 'H', 'O', 'A', 'L', 'P', 'N', 'L'};
 constexpr std::size_t kHeaderCrcAt = 124;
-
-std::string hex(const Sha256& digest) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (const std::uint8_t byte : digest) {
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 15];
-  }
-  return text;
-}
 
 }  // namespace
 
@@ -32,7 +23,7 @@ std::uint32_t num_stored_panels(const TensorRef& tensor) {
 }
 
 std::string panel_file_name(const TensorRef& tensor) {
-  return hex(tensor.sha256) + "-v" + std::to_string(kPanelLayoutVersion) + ".panels";
+  return to_hex(tensor.sha256) + "-v" + std::to_string(kPanelLayoutVersion) + ".panels";
 }
 
 std::array<std::byte, kPanelFileHeaderBytes> panel_file_header(const TensorRef& tensor,

@@ -1,7 +1,6 @@
 #include "worker/shard_part.h"
 
 #include <fcntl.h>
-#include <sodium.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,19 +22,13 @@ namespace {
 constexpr std::uint64_t kResumeIntervalBytes = 4 << 20;  // flash wears: not after every request
 constexpr char kResumeMagic[8] = {'S', 'H', 'O', 'A', 'L', 'R', 'S', '2'};
 
-static_assert(sizeof(crypto_hash_sha256_state) <= 128);
-
-crypto_hash_sha256_state* hash(std::byte* state) {
-  return reinterpret_cast<crypto_hash_sha256_state*>(state);
-}
-
 struct ResumePoint {
   char magic[8];
   std::uint32_t panels_in;
   std::uint32_t body_crc;
   std::uint32_t crc;  // of everything else, with this field 0
   std::uint32_t unused;
-  crypto_hash_sha256_state hash;
+  Sha256Hasher::State hash;
 };
 
 std::uint32_t crc_of(ResumePoint point) {
@@ -80,9 +73,7 @@ void widen_vector(WeightType type, Bytes gguf_bytes, std::byte* out) {
 }  // namespace
 
 ShardPart::ShardPart(std::string base_path, TensorRef tensor, int fd)
-    : base_path_(std::move(base_path)), tensor_(std::move(tensor)), fd_(fd) {
-  crypto_hash_sha256_init(hash(hash_state_));
-}
+    : base_path_(std::move(base_path)), tensor_(std::move(tensor)), fd_(fd) {}
 
 ShardPart::ShardPart(ShardPart&& other) noexcept
     : base_path_(std::move(other.base_path_)),
@@ -90,9 +81,8 @@ ShardPart::ShardPart(ShardPart&& other) noexcept
       fd_(std::exchange(other.fd_, -1)),
       panels_in_(other.panels_in_),
       body_crc_(other.body_crc_),
-      unsaved_bytes_(other.unsaved_bytes_) {
-  std::memcpy(hash_state_, other.hash_state_, sizeof hash_state_);
-}
+      unsaved_bytes_(other.unsaved_bytes_),
+      hash_(other.hash_) {}
 
 ShardPart::~ShardPart() {
   if (fd_ < 0) return;
@@ -130,7 +120,7 @@ bool ShardPart::load_resume_point() {
   if (panels_in_ == 0) return false;
   ResumePoint point;
   if (!read_resume_point(base_path_ + ".resume", point)) return false;
-  std::memcpy(hash_state_, &point.hash, sizeof point.hash);
+  hash_ = Sha256Hasher::resumed(point.hash);
   body_crc_ = point.body_crc;
   return true;
 }
@@ -141,7 +131,7 @@ Status ShardPart::save_resume_point() {
   std::memcpy(point.magic, kResumeMagic, sizeof kResumeMagic);
   point.panels_in = panels_in_;
   point.body_crc = body_crc_;
-  std::memcpy(&point.hash, hash_state_, sizeof point.hash);
+  point.hash = hash_.state();
   point.crc = crc_of(point);
   const std::string path = base_path_ + ".resume";
   const std::string fresh = path + ".new";
@@ -186,8 +176,7 @@ Status ShardPart::append(std::uint32_t count, Bytes gguf_bytes) {
   const std::uint64_t offset = kPanelFileHeaderBytes + panels_in_ * panel_stride(tensor_);
   if (Status written = write_at(offset, stored); !written) return written;
   // Only what is in counts: a resume point after a full disk must not hash what was refused.
-  crypto_hash_sha256_update(hash(hash_state_), reinterpret_cast<const unsigned char*>(gguf_bytes.data()),
-                            gguf_bytes.size());
+  hash_.add(gguf_bytes);
   body_crc_ = crc32c(stored, body_crc_);
   panels_in_ += count;
   unsaved_bytes_ += stored.size();
@@ -195,10 +184,8 @@ Status ShardPart::append(std::uint32_t count, Bytes gguf_bytes) {
 }
 
 Status ShardPart::finish() {
-  Sha256 digest;
-  crypto_hash_sha256_final(hash(hash_state_), digest.data());
-  unsaved_bytes_ = 0;  // the hash is spent: nothing to resume from
-  if (digest != tensor_.sha256) {
+  unsaved_bytes_ = 0;  // all is in: a resume point would be of no more use
+  if (hash_.digest() != tensor_.sha256) {
     remove(base_path_);
     return fail(ErrorCode::Corrupt,
                 "tensor " + tensor_.name + " arrived with another SHA-256 than the plan states");

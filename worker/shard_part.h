@@ -5,11 +5,12 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "model/sha256.h"
 #include "transport/messages.h"
 
 namespace shoal {
 
-// A tensor on its way to disk. Home of libsodium's SHA-256 in worker/.
+// A tensor on its way to disk.
 // Files: BASE.part (room for the header, then panels) and BASE.resume (panels in, running hash and checksum,
 // own checksum; rewritten by rename). Neither is synced: a power cut costs at most this tensor, because the
 // finished file's checksum is of what was meant to be written. One thread.
@@ -41,14 +42,13 @@ class ShardPart {
   Status save_resume_point();
   bool load_resume_point();
 
-  static constexpr std::size_t kHashStateBytes = 128;
   std::string base_path_;
   TensorRef tensor_;
   int fd_ = -1;
   std::uint32_t panels_in_ = 0;
   std::uint32_t body_crc_ = 0;  // of the panels in
   std::uint64_t unsaved_bytes_ = 0;
-  alignas(8) std::byte hash_state_[kHashStateBytes];
+  Sha256Hasher hash_;  // of the GGUF bytes of the panels in
 };
 
 }  // namespace shoal

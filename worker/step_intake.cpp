@@ -47,6 +47,12 @@ std::string find_fault(const ActivePlan& active, DeviceId self, DeviceId from, c
     if (id < 0 || static_cast<std::uint32_t>(id) >= active.config.vocab_size)
       return "a token id is outside the vocabulary";
   }
+  for (const SequenceOpen& open : frame.opens) {
+    const auto runs = [&](const RowGroup& group) {
+      return group.sequence == open.sequence && group.num_rows > 0;
+    };
+    if (std::ranges::none_of(frame.groups, runs)) return "it opens a sequence that it has no rows of";
+  }
   std::size_t bytes = 0;
   for (const Payload& chunk : frame.payload) bytes += chunk.size();
   const std::size_t expected = expected_payload_bytes(stages[frame.stage], active.config, frame);
@@ -153,6 +159,13 @@ void take_step(WorkerState& state, DeviceId from, StepFrame frame, Commands& com
   const StepWindow::Decision decision = window.judge(frame.groups);
   switch (decision.verdict) {
     case StepWindow::Verdict::Take:
+      if (window.num_sequences_with(frame.groups) > state.active->plan.max_sequences) {
+        ++state.totals.rejected_frames;
+        refuse(frame, frame.groups.front(), StepNumber{0}, RefusalReason::OutOfMemory,
+               "more than the plan's " + std::to_string(state.active->plan.max_sequences) + " sequences",
+               commands);
+        return;
+      }
       window.take(frame.groups);
       ++state.totals.steps_taken;
       state.running.push_back(running_step(frame.stage, frame.groups));

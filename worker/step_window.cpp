@@ -26,6 +26,18 @@ StepWindow::Decision StepWindow::judge(std::span<const RowGroup> groups) const {
   return {Verdict::Gap, &groups.front(), StepNumber{0}};
 }
 
+std::size_t StepWindow::num_sequences_with(std::span<const RowGroup> groups) const {
+  std::size_t count = num_sequences();
+  for (const RowGroup& group : groups) {
+    const auto last = last_.find(group.sequence);
+    const bool is_open = last != last_.end() && !last->second.closed;
+    const bool closes = (group.flags & kCloses) != 0;
+    if (is_open && closes) --count;
+    if (!is_open && !closes) ++count;
+  }
+  return count;
+}
+
 void StepWindow::take(std::span<const RowGroup> groups) {
   for (const RowGroup& group : groups) {
     if (group.flags & kCloses) {

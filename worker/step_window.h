@@ -30,6 +30,8 @@ class StepWindow {
   Decision judge(std::span<const RowGroup> groups) const;
   void take(std::span<const RowGroup> groups);
   std::size_t num_sequences() const { return last_.size() - closed_.size(); }
+  // Once these, which judge() would take, are taken. Closed ones are freed before rows are run.
+  std::size_t num_sequences_with(std::span<const RowGroup> groups) const;
 
  private:
   struct Last {

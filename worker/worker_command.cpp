@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 
+#include "base/file_limit.h"
 #include "base/log.h"
 #include "base/printable.h"
 #include "kernels/kernel_table.h"
@@ -27,6 +28,7 @@ std::atomic<bool> g_stop{false};
 
 constexpr char kHelp[] =
     "Runs this device's worker: joins a hub, fetches the layers it is given, computes them.\n"
+    "When the hub stops it keeps them and looks for the hub again; Ctrl-C or SIGTERM ends it.\n"
     "\n"
     "Usage: %s --hub HOST:PORT (--token TOKEN | --token-file FILE) [options]\n"
     "\n"
@@ -157,8 +159,9 @@ std::string take_option(int option, const std::string& value, Arguments& argumen
       const auto [end, error] =
           std::from_chars(value.data(), value.data() + value.size(), options.num_threads);
       const bool ok = error == std::errc() && end == value.data() + value.size() &&
-                      options.num_threads >= 1 && options.num_threads <= 1024;
-      return ok ? "" : "--threads \"" + value + "\" is no number between 1 and 1024";
+                      options.num_threads >= 1 && options.num_threads <= kMaxThreads;
+      return ok ? ""
+                : "--threads \"" + value + "\" is no number between 1 and " + std::to_string(kMaxThreads);
     }
     case kLog: {
       const std::optional<LogLevel> level = parse_log_level(value);
@@ -188,7 +191,7 @@ Result<JoinToken> token_of(const Arguments& arguments) {
 // What can be told before anything is opened.
 std::string find_fault(const WorkerOptions& options) {
   if (options.hub.empty()) return "--hub HOST:PORT is needed";
-  if (const Result<HostPort> hub = parse_host_port(options.hub); !hub)
+  if (const Result<Endpoint> hub = parse_hub_address(options.hub); !hub)
     return "--hub: " + hub.error().message();
   if (options.name.size() > kMaxNameBytes || options.name != printable(options.name, kMaxNameBytes)) {
     return "--name is longer than " + std::to_string(kMaxNameBytes) + " bytes or not printable";
@@ -229,6 +232,7 @@ int worker_command(int argc, char** argv) {
   if (!token) return misuse(token.error().message());
   arguments.options.token = *std::move(token);
   keep_memory_small();
+  (void)raise_file_limit();
 
   struct sigaction action {};
   action.sa_handler = on_signal;

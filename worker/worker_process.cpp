@@ -11,6 +11,7 @@
 #include "worker/compute_thread.h"
 #include "worker/device_facts.h"
 #include "worker/joining.h"
+#include "worker/store_thread.h"
 #include "worker/worker_state.h"
 
 namespace shoal {
@@ -27,12 +28,14 @@ Hello hello_of(const WorkerOptions& options, const std::string& name, const Kern
   hello.name = name;
   hello.host = host_name();
   hello.pid = static_cast<std::uint32_t>(::getpid());
-  hello.inbox = tcp_endpoint(joined.listen_host, joined.network->port(Lane::Data));
+  hello.inbox = to_string(endpoint_of(joined.listen_host, joined.network->port(Lane::Data)));
   hello.memory_bytes = options.memory_bytes ? options.memory_bytes : giveable_memory();
   hello.num_threads = static_cast<std::uint32_t>(options.num_threads ? options.num_threads : usable_cores());
   hello.kernels = kernels.name;
   return hello;
 }
+
+enum class Ending { Stopped, MustJoinAgain };
 
 // The reactor: one thread that feeds the state machine and performs what it commands.
 class WorkerReactor {
@@ -44,9 +47,9 @@ class WorkerReactor {
         compute_(kernels, hello.num_threads, store, [this] { network_.wake(); }),
         state_(make_worker_state({.hello = hello, .device = joined_.reply.device}, clock_.now())) {}
 
-  Status run(const std::atomic<bool>& stop) {
+  Result<Ending> run(const std::atomic<bool>& stop) {
     std::vector<NetworkEvent> arrived;
-    while (!stop && !exit_) {
+    while (!stop && !exit_ && !must_join_again_) {
       arrived.clear();
       network_.wait(kTick, arrived);
       for (NetworkEvent& event : arrived) handle(std::move(event));
@@ -54,8 +57,8 @@ class WorkerReactor {
       while (std::optional<WorkerEvent> event = store_.try_pop()) handle(*std::move(event));
       tick();
     }
-    if (!exit_ || exit_->status == 0) return {};
-    return fail(ErrorCode::InvalidArgument, exit_->reason);
+    if (exit_) return fail(ErrorCode::InvalidArgument, exit_->reason);
+    return must_join_again_ && !stop ? Ending::MustJoinAgain : Ending::Stopped;
   }
 
  private:
@@ -91,8 +94,10 @@ class WorkerReactor {
             push(store_, StoreThread::Work(std::move(c)));
           } else if constexpr (std::is_same_v<C, Exit>) {
             exit_ = std::move(c);
-          } else if (Status done = perform(network_, c); !done) {
-            log_debug("network_command_failed", {{"reason", done.error().message()}});
+          } else if constexpr (std::is_same_v<C, JoinAgain>) {
+            must_join_again_ = true;
+          } else {
+            log_failure(perform(network_, c));
           }
         },
         command);
@@ -114,9 +119,24 @@ class WorkerReactor {
   std::vector<WorkerCommand> commands_;
   std::deque<WorkerEvent> unserved_;
   std::optional<Exit> exit_;
+  bool must_join_again_ = false;
   Time ticked_{};
   Time measured_{};
 };
+
+// As a joined worker, until something ends it. Layers on the disk outlive it, all else goes with it.
+Result<Ending> serve(const WorkerOptions& options, const std::string& name, Joined joined,
+                     const KernelTable& kernels, ShardStore& store, const std::atomic<bool>& stop) {
+  Hello hello = hello_of(options, name, kernels, joined);
+  log_info("worker_joined", {{"name", name},
+                             {"device", joined.reply.device},
+                             {"inbox", hello.inbox},
+                             {"kernels", hello.kernels},
+                             {"threads", hello.num_threads},
+                             {"memory_bytes", hello.memory_bytes}});
+  WorkerReactor reactor(std::move(joined), std::move(hello), kernels, store);
+  return reactor.run(stop);
+}
 
 }  // namespace
 
@@ -128,20 +148,15 @@ Status run_worker(WorkerOptions options, const std::atomic<bool>& stop) {
   const Result<KeyPair> keys = load_or_make_key_pair(options.state_directory + "/worker.key");
   if (!keys) return fail(keys.error());
   const std::string name = options.name.empty() ? host_name() : options.name;
-  Result<Joined> joined = join_hub(options, *keys, name, stop);
-  if (!joined) {
-    if (stop) return {};
-    return fail(joined.error());
+  while (true) {
+    Result<Joined> joined = join_hub(options, *keys, name, stop);
+    if (!joined && stop) return {};
+    if (!joined) return fail(joined.error());
+    const Result<Ending> ending = serve(options, name, *std::move(joined), **kernels, **store, stop);
+    if (!ending) return fail(ending.error());
+    if (*ending == Ending::Stopped) return {};
+    options.join_patience = Duration::max();  // this hub was there: it is waited for as by any joined worker
   }
-  Hello hello = hello_of(options, name, **kernels, *joined);
-  log_info("worker_joined", {{"name", name},
-                             {"device", joined->reply.device},
-                             {"inbox", hello.inbox},
-                             {"kernels", hello.kernels},
-                             {"threads", hello.num_threads},
-                             {"memory_bytes", hello.memory_bytes}});
-  WorkerReactor reactor(*std::move(joined), std::move(hello), **kernels, **store);
-  return reactor.run(stop);
 }
 
 }  // namespace shoal

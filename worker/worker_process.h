@@ -24,8 +24,8 @@ struct WorkerOptions {
 };
 
 // A worker: a reactor thread that owns sockets and state, a compute thread that owns stages and pool, a store
-// thread that owns the disk. Blocks until `stop` is set, the hub says goodbye (both OK), or the hub refuses
-// it or cannot be found (an error that says what to do).
+// thread that owns the disk. Outlives its hub: it keeps its layers and looks for it again. Blocks until
+// `stop` is set (OK), or the hub refuses it or cannot be found at first (an error that says what to do).
 Status run_worker(WorkerOptions options, const std::atomic<bool>& stop);
 
 }  // namespace shoal

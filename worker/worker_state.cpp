@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "model/model_config_codec.h"
 #include "transport/limits.h"
 #include "worker/plan_check.h"
@@ -96,11 +97,13 @@ void on(WorkerState& state, const Welcome&, Time now, Commands& commands) {
 }
 
 void on(WorkerState&, const Refused& refused, Time, Commands& commands) {
-  commands.push_back(Exit{1, "the hub refused this worker: " + refused.reason});
+  commands.push_back(Exit{"the hub refused this worker: " + refused.reason});
 }
 
-void on(WorkerState&, const Goodbye& goodbye, Time, Commands& commands) {
-  commands.push_back(Exit{0, goodbye.reason});
+// Layers and KV stay: the hub may be back in a moment, and the network looks for it.
+void on(WorkerState& state, const Goodbye& goodbye, Time, Commands&) {
+  log_info("hub_said_goodbye", {{"reason", goodbye.reason}, {"next", "looking for the hub again"}});
+  state.connected = state.welcomed = false;
 }
 
 void on(WorkerState& state, PlanMessage plan, Time now, Commands& commands) {
@@ -143,10 +146,8 @@ void on(WorkerState& state, const ProbeLinks& probe, Time now, Commands& command
 // ---- From anybody
 // ---------------------------------------------------------------------------------------------------------------
 
-void on_ping(DeviceId from, Ping ping, Commands& commands) {
-  Pong pong{.nonce = ping.nonce, .payload = {}};
-  if (ping.echo_bytes > 0) pong.payload.push_back(Payload::owning(std::vector<std::byte>(ping.echo_bytes)));
-  commands.push_back(SendMessage{from, Lane::Data, std::move(pong)});
+void on_ping(DeviceId from, const Ping& ping, Commands& commands) {
+  commands.push_back(SendMessage{from, Lane::Data, Pong{.nonce = ping.nonce, .payload = {}}});
 }
 
 void continue_probe(WorkerState& state, Time now, Commands& commands) {
@@ -174,7 +175,7 @@ void on_received(WorkerState& state, Received received, Time now, Commands& comm
           received.lane == Lane::Data ? on_step_frame(state, from, std::move(message), now, commands)
                                       : reject();
         } else if constexpr (std::is_same_v<M, Ping>) {
-          received.lane == Lane::Data ? on_ping(from, std::move(message), commands) : reject();
+          received.lane == Lane::Data ? on_ping(from, message, commands) : reject();
         } else if constexpr (std::is_same_v<M, Pong>) {
           state.probe.on_pong(from, message, now);
           continue_probe(state, now, commands);
@@ -201,9 +202,17 @@ void on_peer_up(WorkerState& state, const PeerUp& up, Time now, Commands& comman
   }
 }
 
+void on_hub_lost(WorkerState& state, const PeerDown& down, Commands& commands) {
+  state.connected = state.welcomed = false;
+  log_warn("hub_lost",
+           {{"reason", down.reason},
+            {"next", down.key_refused ? "joining again with the token" : "looking for the hub again"}});
+  if (down.key_refused) commands.push_back(JoinAgain{});
+}
+
 void on_peer_down(WorkerState& state, const PeerDown& down, Commands& commands) {
   if (down.device == kHub) {
-    if (down.lane == Lane::Control) state.connected = state.welcomed = false;
+    if (down.lane == Lane::Control) on_hub_lost(state, down, commands);
     return;
   }
   if (state.active && down.lane == Lane::Data) {

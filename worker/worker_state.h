@@ -115,13 +115,16 @@ struct RunStep {
 struct MeasureProfile {
   ProfileRequest request;
 };
-struct Exit {
-  int status = 0;
+// The hub does not know this worker's key (any more): register it with the token again, as a worker that
+// starts.
+struct JoinAgain {};
+struct Exit {  // with a failure
   std::string reason;
 };
 
-using WorkerCommand = std::variant<SendMessage, AdmitPeer, RevokePeer, ConnectPeer, DisconnectPeer,
-                                   CheckStore, WriteShard, OpenStages, RunStep, MeasureProfile, Exit>;
+using WorkerCommand =
+    std::variant<SendMessage, AdmitPeer, RevokePeer, ConnectPeer, DisconnectPeer, CheckStore, WriteShard,
+                 OpenStages, RunStep, MeasureProfile, JoinAgain, Exit>;
 
 // ---- State
 // ----------------------------------------------------------------------------------------------------------------------

@@ -1,13 +1,16 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <utility>
 
 #include "cli/chat_stream.h"
 #include "cli/commands.h"
 #include "cli/line_reader.h"
 #include "cli/process_signals.h"
+#include "cli/question_options.h"
 #include "cli/server_options.h"
 #include "cli/terminal_text.h"
 
@@ -105,7 +108,9 @@ class Chat {
     const auto on_text = [&](std::string_view text) {
       print(is_terminal_ ? terminal_safe(text) : std::string(text));
     };
-    const Result<ChatAnswer> answer = stream_chat(client_, question_, on_text, &stop_requested());
+    Result<ChatAnswer> answer = stream_chat(client_, question_, on_text, &stop_requested());
+    while (!answer && answer.error().code() == ErrorCode::OutOfMemory && forget_oldest())
+      answer = stream_chat(client_, question_, on_text, &stop_requested());
     stop_requested() = end_requested().load();
     say("");
     if (!answer) {
@@ -115,6 +120,7 @@ class Chat {
     }
     if (answer->text.empty()) {
       question_.turns.pop_back();
+      say("(no answer; /reset begins a new conversation)");
     } else {
       question_.turns.push_back({"assistant", answer->text});
     }
@@ -124,7 +130,18 @@ class Chat {
     totals_.last = describe_speed(*answer);
   }
 
+  // A long conversation goes on without its beginning, as memory goes. False: nothing is left to forget.
+  bool forget_oldest() {
+    const auto first = std::ranges::find(question_.turns, "user", &ChatTurn::role);
+    if (question_.turns.end() - first < 3) return false;  // the message alone is too long
+    question_.turns.erase(first, first + 2);
+    if (!std::exchange(told_forgetting_, true))
+      say("(the conversation no longer fits: its beginning is forgotten)");
+    return true;
+  }
+
   void reset() {
+    told_forgetting_ = false;
     question_.turns.clear();
     if (!system_.empty()) question_.turns.push_back({"system", system_});
   }
@@ -149,6 +166,7 @@ class Chat {
   HttpClient client_;
   LineReader lines_;
   Totals totals_;
+  bool told_forgetting_ = false;
   bool is_typed_ = ::isatty(STDIN_FILENO) == 1;
   bool is_terminal_ = ::isatty(STDOUT_FILENO) == 1;
 };
@@ -157,6 +175,7 @@ int run(Arguments& arguments) {
   HttpClient client = arguments.server.client();
   const Result<std::string> models = get_text(client, "/v1/models");
   if (!models) return report_failure("chat", models.error().message());
+  warn_of_base_model(client);
   catch_stop_signals();
   return Chat(arguments).run();
 }
@@ -167,18 +186,7 @@ void add_chat_command(CLI::App& app, int& status) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("chat", "talk with the model; Ctrl-C stops an answer, /bye leaves");
   command->add_option("--system", arguments->system, "what the model is told beforehand")->type_name("TEXT");
-  command
-      ->add_option("--max-tokens", arguments->question.max_tokens,
-                   "longest answer (default: as much as there is room for)")
-      ->type_name("N")
-      ->check(CLI::Range(1, 1 << 20));
-  command->add_option("--temperature", arguments->question.temperature, "0 is the likeliest token every time")
-      ->type_name("X")
-      ->check(CLI::Range(0.0, 2.0));
-  command->add_option("--seed", arguments->question.seed, "the same seed draws the same answers")
-      ->type_name("N");
-  command->add_option("--model", arguments->question.model, "refuse unless this model is served")
-      ->type_name("NAME");
+  add_question_options(*command, arguments->question);
   add_server_options(*command, arguments->server);
   command->footer("Example:\n  shoal chat --system \"You answer in one sentence.\"");
   command->callback([arguments, &status] { status = run(*arguments); });

@@ -3,9 +3,11 @@
 #include <memory>
 
 #include "base/log.h"
+#include "cli/cluster_bounds.h"
 #include "cli/commands.h"
 #include "cli/compact_help.h"
 #include "cli/models.h"
+#include "cli/own_addresses.h"
 #include "cli/paths.h"
 #include "cli/process_signals.h"
 #include "coordinator/coordinator_process.h"
@@ -16,7 +18,7 @@ namespace {
 struct Arguments {
   CoordinatorOptions options;
   std::string model = "default";
-  std::string objective = "latency";
+  std::string objective = "balanced";
   std::string log_level = "info";
   bool quiet = false;
 };
@@ -29,8 +31,9 @@ void set_level(const std::string& name) {
 
 void print_ready(const CoordinatorOptions& options, const CoordinatorReady& ready) {
   std::printf("Serving on http://%s:%u\n", options.http_address.c_str(), ready.http_port);
-  std::printf("Workers join with:\n  shoal worker --hub %s:%u --token %s\n", options.cluster_address.c_str(),
-              ready.cluster_port, ready.join_token.c_str());
+  std::printf("Workers join with:\n  shoal worker --hub %s:%u --token %s\n",
+              reachable_address(options.cluster_address).c_str(), ready.cluster_port,
+              ready.join_token.c_str());
   std::fflush(stdout);
 }
 
@@ -45,8 +48,9 @@ int run(Arguments& arguments) {
   if (options.model_id.empty()) {
     if (const KnownModel* known = find_known_model(arguments.model)) options.model_id = known->name;
   }
-  options.cluster.objective =
-      arguments.objective == "throughput" ? Objective::Throughput : Objective::Latency;
+  options.cluster.objective = arguments.objective == "throughput" ? Objective::Throughput
+                              : arguments.objective == "latency"  ? Objective::Latency
+                                                                  : Objective::Balanced;
   if (const char* key = std::getenv("SHOAL_API_KEY"); options.api_key.empty() && key) options.api_key = key;
   set_level(arguments.log_level);
   catch_stop_signals();
@@ -71,6 +75,9 @@ void add_coordinator_command(CLI::App& app, int& status) {
   const auto number = [&](const char* name, auto& value, const char* what) {
     return command->add_option(name, value, what)->type_name("N")->capture_default_str();
   };
+  const auto bounded = [&](const char* name, auto& value, Bounds bounds, const char* what) {
+    number(name, value, what)->check(CLI::Range(bounds.least, bounds.most));
+  };
   text("--model", arguments->model, "NAME", "name or GGUF file")->capture_default_str();
   text("--model-id", options.model_id, "ID", "the name clients use (default: the model's)");
   text("--state", options.state_directory, "DIR", "keys, join token and memory are kept here");
@@ -83,17 +90,21 @@ void add_coordinator_command(CLI::App& app, int& status) {
       ->type_name("HOST")
       ->group(kRareOptions);
   text("--address", options.cluster_address, "HOST", "where workers connect")->capture_default_str();
-  number("--cluster-port", options.cluster_port, "join port; the next three too; 0 for any");
-  number("--min-stages", options.cluster.min_stages, "split over at least so many devices");
-  number("--expect", options.cluster.expect_devices, "wait for so many devices before the first plan");
-  number("--context", options.cluster.max_context, "positions per request");
-  number("--kv-positions", options.cluster.kv_positions, "positions over all requests");
-  number("--max-sequences", options.cluster.max_sequences, "requests at once");
+  bounded("--cluster-port", options.cluster_port, kClusterPortBounds,
+          "join port; the next three too; 0 for any");
+  bounded("--min-stages", options.cluster.min_stages, kMinStagesBounds,
+          "split over at least so many devices");
+  bounded("--expect", options.cluster.expect_devices, kExpectBounds,
+          "wait for so many devices before the first plan");
+  bounded("--context", options.cluster.max_context, kContextBounds, "positions per request");
+  bounded("--kv-positions", options.cluster.kv_positions, kKvPositionsBounds, "positions over all requests");
+  bounded("--max-sequences", options.cluster.max_sequences, kMaxSequencesBounds, "requests at once");
   number("--prefill-chunk", options.cluster.scheduler.prefill_chunk, "rows of a prompt per step")
       ->check(CLI::Range(1, 512))
       ->group(kRareOptions);
-  text("--objective", arguments->objective, "WHAT", "latency or throughput")
-      ->check(CLI::IsMember({"latency", "throughput"}))
+  text("--objective", arguments->objective, "WHAT",
+       "latency, throughput, or balanced: nearly the least latency, on even shoulders")
+      ->check(CLI::IsMember({"latency", "throughput", "balanced"}))
       ->capture_default_str();
   text("--kernels", options.kernels, "NAME", "whose bits count (default: the fastest here)")
       ->group(kRareOptions);

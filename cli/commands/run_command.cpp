@@ -9,6 +9,7 @@
 #include "cli/chat_stream.h"
 #include "cli/commands.h"
 #include "cli/process_signals.h"
+#include "cli/question_options.h"
 #include "cli/server_options.h"
 #include "cli/terminal_text.h"
 
@@ -48,6 +49,7 @@ int run(Arguments& arguments) {
   catch_stop_signals();
   const bool is_terminal = ::isatty(STDOUT_FILENO) == 1;
   HttpClient client = arguments.server.client();
+  warn_of_base_model(client);
   bool wrote = false;
   const auto on_text = [&](std::string_view text) {
     wrote = true;
@@ -71,18 +73,7 @@ void add_run_command(CLI::App& app, int& status) {
   command->add_option("PROMPT", arguments->words,
                       "the question; - or nothing reads it from the standard input");
   command->add_option("--system", arguments->system, "what the model is told beforehand")->type_name("TEXT");
-  command
-      ->add_option("--max-tokens", arguments->question.max_tokens,
-                   "longest answer (default: as much as there is room for)")
-      ->type_name("N")
-      ->check(CLI::Range(1, 1 << 20));
-  command->add_option("--temperature", arguments->question.temperature, "0 is the likeliest token every time")
-      ->type_name("X")
-      ->check(CLI::Range(0.0, 2.0));
-  command->add_option("--seed", arguments->question.seed, "the same seed draws the same answer")
-      ->type_name("N");
-  command->add_option("--model", arguments->question.model, "refuse unless this model is served")
-      ->type_name("NAME");
+  add_question_options(*command, arguments->question);
   add_server_options(*command, arguments->server);
   command->footer(
       "The speed goes to stderr. Example:\n  shoal run --temperature 0 \"Name three uses of a street "

@@ -28,7 +28,7 @@ void write_timings(JsonWriter& out, const AnswerTotals& totals) {
   out.member("prompt_per_second", per_second(totals.prompt_tokens, totals.prefill_seconds));
   out.member("predicted_n", totals.completion_tokens);
   out.member("predicted_ms", totals.decode_seconds * 1e3);
-  out.member("predicted_per_second", per_second(totals.completion_tokens, totals.decode_seconds));
+  out.member("predicted_per_second", per_second(totals.decoded_tokens, totals.decode_seconds));
   out.end_object();
 }
 

@@ -17,6 +17,7 @@ struct AnswerTotals {
   std::uint64_t prompt_tokens = 0;
   std::uint64_t completion_tokens = 0;
   double prefill_seconds = 0;
+  std::uint64_t decoded_tokens = 0;  // those that `decode_seconds` made: without each choice's first
   double decode_seconds = 0;
 };
 

@@ -49,7 +49,8 @@ std::string Api::model_object() const {
   out.key("meta")
       .begin_object()
       .member("n_ctx", service_.max_context())
-      .member("n_vocab", tokenizer_.vocab_size());
+      .member("n_vocab", tokenizer_.vocab_size())
+      .member("has_chat_template", options_.has_chat_template);
   if (options_.model_parameters != 0) out.member("n_params", options_.model_parameters);
   if (options_.model_bytes != 0) out.member("size", options_.model_bytes);
   return out.end_object().end_object().take();
@@ -95,7 +96,7 @@ void Api::prepare_answer(std::shared_ptr<Exchange> exchange,
                          Parsed<HttpResponse> (Api::*answer)(const JsonValue&) const) {
   preparation_([this, exchange, answer, body = exchange->take_body()] {
     Parsed<HttpResponse> made =
-        guarded<HttpResponse>(body, [&](const JsonValue& json) { return (this->*answer)(json); });
+        guarded<HttpResponse>(body.bytes, [&](const JsonValue& json) { return (this->*answer)(json); });
     io_([exchange, made = std::move(made)] {
       const ApiError* error = std::get_if<ApiError>(&made);
       exchange->reply(error != nullptr ? error_response(*error) : std::get<0>(made));
@@ -108,7 +109,7 @@ void Api::prepare_generation(std::shared_ptr<Exchange> exchange,
   preparation_([this, exchange, plan, body = exchange->take_body()] {
     // Shared, as tasks are copyable and plans are not.
     auto made = std::make_shared<Parsed<GenerationPlan>>(
-        guarded<GenerationPlan>(body, [&](const JsonValue& json) { return (this->*plan)(json); }));
+        guarded<GenerationPlan>(body.bytes, [&](const JsonValue& json) { return (this->*plan)(json); }));
     io_([this, exchange, made] {
       if (const ApiError* error = std::get_if<ApiError>(made.get()))
         return exchange->reply(error_response(*error));

@@ -24,6 +24,7 @@ struct ApiOptions {
   std::string fingerprint;  // "system_fingerprint"; what an answer's bits depend on besides the request
   std::uint64_t model_parameters = 0;  // shown by /v1/models; 0: left out
   std::uint64_t model_bytes = 0;
+  bool has_chat_template = true;           // false: the file carries none, chat is a makeshift
   std::int64_t created = 0;                // Unix seconds
   std::string api_key;                     // empty: none is asked for
   std::vector<std::string> allowed_hosts;  // besides IP addresses and localhost

@@ -22,7 +22,7 @@ class ConnectionExchange final : public Exchange {
       : connection_(std::move(connection)), request_(std::move(request)) {}
 
   const HttpRequest& request() const override { return request_; }
-  std::string take_body() override { return std::move(request_.body); }
+  RequestBody take_body() override { return {std::move(request_.body), std::move(request_.body_place)}; }
   bool closed() const override { return connection_ == nullptr; }
 
   void reply(HttpResponse response) override {
@@ -65,9 +65,11 @@ class ConnectionExchange final : public Exchange {
   std::function<void()> on_stopping_;
 };
 
-Connection::Connection(asio::ip::tcp::socket socket, const HttpLimits& limits, Api& api, OnClosed on_closed)
+Connection::Connection(asio::ip::tcp::socket socket, const HttpLimits& limits,
+                       std::shared_ptr<BodyBudget> bodies, Api& api, OnClosed on_closed)
     : socket_(std::move(socket)),
       limits_(limits),
+      bodies_(std::move(bodies)),
       api_(api),
       on_closed_(std::move(on_closed)),
       parser_(limits) {}
@@ -132,9 +134,22 @@ bool Connection::take_request() {
   }
   if (state == RequestParser::State::Head) return false;
   if (!head_judged_) on_head();
-  if (phase_ != Phase::Reading || state != RequestParser::State::Complete) return false;
+  if (phase_ != Phase::Reading || !make_room_for_body()) return false;
+  if (state != RequestParser::State::Complete) return false;
   on_complete();
   return true;
+}
+
+// False: all clients' bodies together are too much, and the request is refused.
+bool Connection::make_room_for_body() {
+  if (parser_.body_bytes() == 0) return true;
+  if (!body_place_) body_place_ = std::make_shared<BodyPlace>(bodies_);
+  if (body_place_->grow_to(parser_.body_bytes())) return true;
+  body_place_.reset();
+  refuse_request(error_response(to_api_error(
+      ErrorCode::Unavailable, "The server holds as many bytes of requests as it may: try again later.",
+      "too_many_requests")));
+  return false;
 }
 
 void Connection::on_head() {
@@ -158,6 +173,7 @@ void Connection::on_complete() {
   read_deadline_ = Clock::time_point::max();
   phase_ = Phase::Answering;
   HttpRequest request = parser_.take();
+  request.body_place = std::move(body_place_);
   if (const std::optional<HttpResponse> refusal = api_.refuse(request)) return send_response(*refusal);
   exchange_ = std::make_shared<ConnectionExchange>(shared_from_this(), std::move(request));
   api_.handle(exchange_);
@@ -195,7 +211,7 @@ void Connection::start_stream() {
 void Connection::write_stream(std::string_view bytes) {
   if (phase_ != Phase::Streaming) return;
   queue(is_http_1_1_ ? http_chunk(bytes) : bytes);
-  if (unsent_bytes() <= limits_.unread_bytes) return;
+  if (unsent_bytes() <= limits_.most_unread_bytes) return;
   log_warn("slow_client_cut", {{"unread_bytes", unsent_bytes()}});
   cut();
 }
@@ -254,7 +270,7 @@ void Connection::write_more() {
     writing_.swap(pending_);
   }
   if (writing_.empty()) return;
-  write_deadline_ = Clock::now() + limits_.write_timeout;
+  write_begun_ = Clock::now();
   const std::size_t size = std::min(kWritePiece, writing_.size() - written_);
   asio::async_write(socket_, asio::buffer(writing_.data() + written_, size),
                     [self = shared_from_this()](const boost::system::error_code& failure, std::size_t done) {
@@ -266,7 +282,6 @@ void Connection::on_written(const boost::system::error_code& failure, std::size_
   if (phase_ == Phase::Closed) return;
   if (failure) return cut();
   written_ += size;
-  write_deadline_ = Clock::time_point::max();
   write_more();
   if (!writing_.empty()) return;
   if (close_when_written_) return linger();
@@ -276,8 +291,14 @@ void Connection::on_written(const boost::system::error_code& failure, std::size_
 
 // ---- ending
 
+// How long one piece may take.
+std::chrono::milliseconds Connection::write_patience() const {
+  const bool is_far_behind = unsent_bytes() > limits_.unread_bytes;
+  return is_far_behind ? std::min(limits_.unread_timeout, limits_.write_timeout) : limits_.write_timeout;
+}
+
 void Connection::check_deadlines(Clock::time_point now) {
-  if (now >= write_deadline_) {
+  if (!writing_.empty() && now >= write_begun_ + write_patience()) {
     log_warn("slow_client_cut", {{"unread_bytes", unsent_bytes()}});
     return cut();
   }

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "coordinator/http/api.h"
+#include "coordinator/http/body_budget.h"
 #include "coordinator/http/http_limits.h"
 #include "coordinator/http/request_parser.h"
 #include "coordinator/http/response_head.h"
@@ -24,7 +25,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   using Clock = std::chrono::steady_clock;
   using OnClosed = std::function<void(const std::shared_ptr<Connection>&)>;
 
-  Connection(boost::asio::ip::tcp::socket socket, const HttpLimits& limits, Api& api, OnClosed on_closed);
+  Connection(boost::asio::ip::tcp::socket socket, const HttpLimits& limits,
+             std::shared_ptr<BodyBudget> bodies, Api& api, OnClosed on_closed);
 
   void start();
   void refuse(const ApiError& error);  // instead of start: an answer to whatever the client asks
@@ -40,6 +42,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void on_read(const boost::system::error_code& failure, std::size_t size);
   void advance();
   bool take_request();
+  bool make_room_for_body();
   void on_head();
   void on_complete();
   void refuse_request(const HttpResponse& response);
@@ -53,15 +56,18 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void queue(std::string_view bytes);
   void write_more();
   void on_written(const boost::system::error_code& failure, std::size_t size);
+  std::chrono::milliseconds write_patience() const;
   std::size_t unsent_bytes() const { return writing_.size() - written_ + pending_.size(); }
   void linger();
   void begin_idle();
 
   boost::asio::ip::tcp::socket socket_;
   const HttpLimits& limits_;
+  std::shared_ptr<BodyBudget> bodies_;
   Api& api_;
   OnClosed on_closed_;
   RequestParser parser_;
+  std::shared_ptr<BodyPlace> body_place_;         // of the request that is being received
   std::shared_ptr<ConnectionExchange> exchange_;  // of the answer that runs
 
   Phase phase_ = Phase::Reading;
@@ -82,7 +88,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::string writing_;
   std::size_t written_ = 0;  // of writing_
   Clock::time_point read_deadline_ = Clock::time_point::max();
-  Clock::time_point write_deadline_ = Clock::time_point::max();
+  Clock::time_point write_begun_{};  // of the piece under way
 };
 
 }  // namespace shoal

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,6 +22,12 @@ struct HttpRequest {
   std::string origin;
   bool has_host = false;
   bool is_http_1_1 = true;
+  std::shared_ptr<const void> body_place;  // among all clients' bodies; goes where the body goes
+};
+
+struct RequestBody {
+  std::string bytes;
+  std::shared_ptr<const void> place;  // held for as long as the bytes are
 };
 
 struct HttpResponse {
@@ -41,7 +48,7 @@ class Exchange {
   virtual ~Exchange() = default;
 
   virtual const HttpRequest& request() const = 0;
-  virtual std::string take_body() = 0;
+  virtual RequestBody take_body() = 0;
 
   // The whole answer, once, and not after start_stream.
   virtual void reply(HttpResponse response) = 0;

@@ -39,6 +39,7 @@ const NumericField& field_named(std::string_view name) {
 }
 
 std::string in_words(double value) {
+  if (value == 9223372036854775808.0) return "9223372036854775807";  // 2^63 stands for the greatest integer
   std::string text;
   append_json_number(text, value);
   if (text.ends_with(".0")) text.resize(text.size() - 2);
@@ -93,7 +94,11 @@ std::optional<std::int64_t> FieldReader::integer_in(const JsonValue* value, std:
   }
   // A whole number too large for 64 bits reads as a double: out of bounds rather than of the wrong type.
   if (value->is_number() && std::abs(value->number()) >= 9223372036854775808.0) {
-    in_bounds(value->number() * 2, bounds, param);
+    const bool is_below = value->number() < 0;
+    refuse(std::string(param),
+           "'" + std::string(param) + "' is too " + (is_below ? "small" : "large") +
+               ": it must lie between " + in_words(bounds.min) + " and " + in_words(bounds.max) + ".",
+           is_below ? "value_below_min" : "value_above_max");
   } else {
     refuse_type(param, "an integer", *value);
   }

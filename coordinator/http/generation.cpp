@@ -94,6 +94,7 @@ void Generation::on_event(std::size_t which, const FinishedEvent& event) {
   if (plan_.sequences[which].counts_prompt) totals_.prompt_tokens += event.prompt_tokens;
   totals_.completion_tokens += event.completion_tokens;
   totals_.prefill_seconds += event.prefill_seconds;
+  totals_.decoded_tokens += event.completion_tokens > 0 ? event.completion_tokens - 1 : 0;
   totals_.decode_seconds += event.decode_seconds;
   ++num_finished_;
   const bool is_last = num_finished_ == runs_.size();

@@ -80,7 +80,21 @@ void read_logit_bias(FieldReader& in, std::size_t vocab_size, std::vector<LogitB
   out.erase(out.begin(), std::unique(out.rbegin(), out.rend(), same_id).base());
 }
 
+// Small models wander off at the API's own default of 1: a request that says nothing of how to sample gets
+// what their makers recommend. One that says anything gets exactly that, and the API's defaults for the rest.
+constexpr float kUsualTemperature = 0.2f;
+constexpr float kUsualTopP = 0.9f;
+
+void choose_usual_sampling(const FieldReader& in, SamplingParams& out) {
+  for (const char* field : {"temperature", "top_p", "top_k", "min_p", "typical_p"}) {
+    if (in.find(field) != nullptr) return;
+  }
+  out.temperature = kUsualTemperature;
+  out.top_p = kUsualTopP;
+}
+
 void read_sampling(FieldReader& in, std::size_t vocab_size, SamplingParams& out) {
+  choose_usual_sampling(in, out);
   in.read_real("temperature", out.temperature);
   in.read_real("top_p", out.top_p);
   if (out.top_p == 0) out.top_p = std::numeric_limits<float>::min();  // the best token alone

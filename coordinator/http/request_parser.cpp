@@ -85,6 +85,8 @@ void RequestParser::read_head() {
   state_ = State::Body;
 }
 
+std::size_t RequestParser::body_bytes() const { return beast_->parser.get().body().size(); }
+
 HttpRequest RequestParser::take() {
   HttpRequest request = std::move(head_);
   request.body = std::move(beast_->parser.get().body());

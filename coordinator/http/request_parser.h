@@ -29,6 +29,7 @@ class RequestParser {
   State state() const { return state_; }
 
   const HttpRequest& head() const { return head_; }  // without body; in Body and Complete
+  std::size_t body_bytes() const;                    // received so far
   bool keep_alive() const { return keep_alive_; }
   bool expects_continue() const { return expects_continue_; }
   const ApiError& error() const { return error_; }

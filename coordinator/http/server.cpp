@@ -91,6 +91,7 @@ class HttpServer::Listener {
   Listener(HttpOptions options, InferenceService& service, const Tokenizer& tokenizer,
            const ChatTemplate& chat_template)
       : limits_(options.limits),
+        bodies_(std::make_shared<BodyBudget>(limits_.all_bodies_bytes)),
         api_(std::move(options.api), service, tokenizer, chat_template, executor_of(io_),
              executor_of(preparation_)) {}
 
@@ -114,6 +115,7 @@ class HttpServer::Listener {
   asio::executor_work_guard<asio::io_context::executor_type> preparation_work_ =
       asio::make_work_guard(*preparation_);
   HttpLimits limits_;
+  std::shared_ptr<BodyBudget> bodies_;
   Api api_;
   tcp::acceptor acceptor_{*io_};
   asio::steady_timer sweep_timer_{*io_};
@@ -166,7 +168,7 @@ void HttpServer::Listener::accept() {
 void HttpServer::Listener::admit(tcp::socket socket) {
   if (connections_.size() >= limits_.max_connections + kRefusalSlots) return;  // closed unanswered
   tune(socket);
-  auto connection = std::make_shared<Connection>(std::move(socket), limits_, api_,
+  auto connection = std::make_shared<Connection>(std::move(socket), limits_, bodies_, api_,
                                                  [this](const auto& closed) { forget(closed); });
   connections_.insert(connection);
   num_connections_ = connections_.size();

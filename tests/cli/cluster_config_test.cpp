@@ -104,6 +104,21 @@ TEST_CASE("a value of the wrong type or out of range is an error with its place 
   CHECK(fault_of(changed("version: 1", "version: 2")) == "1:10: \"version\" is a whole number from 1 to 1");
 }
 
+TEST_CASE("a coordinator's numbers have the bounds that they have on the command line") {
+  const auto fault_with = [](const char* key, const char* value) {
+    return fault_of(changed("http_port: 9000", std::string(key) + ": " + value));
+  };
+  CHECK(fault_with("context", "0").find("\"context\" is a whole number from 64 to 1048576") !=
+        std::string::npos);
+  CHECK(fault_with("kv_positions", "63").find("from 64 to 16777216") != std::string::npos);
+  CHECK(fault_with("max_sequences", "0").find("from 1 to 4096") != std::string::npos);
+  CHECK(fault_with("cluster_port", "65533").find("from 0 to 65532") != std::string::npos);
+  CHECK(fault_of(changed("min_stages: 2", "min_stages: 0")).find("from 1 to 256") != std::string::npos);
+  std::string crowd = "version: 1\nmodels: [a]\ndevices:\n";
+  for (int i = 0; i < 1024; ++i) crowd += "  - name: d" + std::to_string(i) + "\n";
+  CHECK(fault_of(crowd).find("at most 1023 devices") != std::string::npos);
+}
+
 TEST_CASE("what is missing, doubled or contradicts itself is an error") {
   CHECK(fault_of("models: [a]\ndevices: [{name: a}]\n").find("the key \"version\" is missing") !=
         std::string::npos);

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "cli/sha256.h"
+#include "model/sha256.h"
 #include "tests/cli/file_server.h"
 #include "tests/cli/scratch.h"
 #include "tests/cli/zip_maker.h"
@@ -32,7 +32,7 @@ struct Fixture {
 TEST_CASE("a file here is copied into the cache, checked, and left alone the next time") {
   const Fixture fixture;
   const std::string source = fixture.scratch.write("own.gguf", "GGUF and the rest");
-  const std::string sha256 = sha256_of_file(source).value();
+  const std::string sha256 = to_hex(sha256_of_file(source).value());
   const Result<PulledModel> pulled = fixture.pull(source, sha256);
   REQUIRE(pulled);
   CHECK(pulled->path == fixture.cached("own.gguf"));

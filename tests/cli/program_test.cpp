@@ -81,6 +81,14 @@ TEST_CASE("misuse ends with status 2 and says what is wrong") {
       {"worker", "--hub", "127.0.0.1:7171", "--token", "not a token"},
       {"coordinator", "--objective", "beauty"},
       {"coordinator", "--port", "65536"},
+      {"coordinator", "--cluster-port", "65533"},
+      {"coordinator", "--context", "0"},
+      {"coordinator", "--context", "4294967295"},
+      {"coordinator", "--kv-positions", "63"},
+      {"coordinator", "--max-sequences", "0"},
+      {"coordinator", "--min-stages", "0"},
+      {"coordinator", "--min-stages", "257"},
+      {"coordinator", "--expect", "1024"},
       {"up", "/no/such/config.yaml"},
   };
   for (const auto& arguments : misuses) {
@@ -89,6 +97,13 @@ TEST_CASE("misuse ends with status 2 and says what is wrong") {
     CHECK(run.status == kMisused);
     CHECK(run.output.size() > 10);
   }
+}
+
+TEST_CASE("a number out of range is told with its option and the range") {
+  const ProgramRun run = shoal_run({"coordinator", "--context", "0"});
+  CHECK(run.status == kMisused);
+  CHECK(holds(run.output, "--context"));
+  CHECK(holds(run.output, "64 to 1048576"));
 }
 
 TEST_CASE("a config's fault is told with file, line and column") {

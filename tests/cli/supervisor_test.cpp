@@ -46,9 +46,21 @@ TEST_CASE("a worker that dies is started again and its lines go to its log") {
   REQUIRE(fixture.supervisor.start("cam-1", shell("echo begun; kill -9 $$")));
   CHECK(fixture.supervisor.is_running("cam-1"));
   REQUIRE(fixture.tend_until([&] { return fixture.has_news("cam-1 started again"); }));
-  CHECK(fixture.has_news("cam-1 was killed by signal 9 (Killed): begun; it starts again in 1 s"));
+  CHECK(fixture.has_news("cam-1 was killed by signal 9 (Killed); it starts again in 1 s"));
   REQUIRE(
       fixture.tend_until([&] { return content_of(fixture.scratch.file("cam-1.log")) == "begun\nbegun\n"; }));
+}
+
+TEST_CASE("whoever ends while it is starting is neither announced nor started again") {
+  Fixture fixture;
+  fixture.supervisor.set_starting(true);
+  REQUIRE(fixture.supervisor.start("hub", shell("echo 'the port is taken'; exit 1")));
+  REQUIRE(fixture.tend_until([&] { return !fixture.supervisor.is_running("hub"); }));
+  CHECK(fixture.news.empty());
+  CHECK(fixture.supervisor.is_given_up("hub"));
+  CHECK(fixture.supervisor.has_said("hub", "port is taken"));
+  CHECK_FALSE(fixture.supervisor.has_said("hub", "ready"));
+  CHECK(fixture.supervisor.last_end("hub") == "hub ended with status 1: the port is taken");
 }
 
 TEST_CASE("a process that refuses its arguments is not started again") {

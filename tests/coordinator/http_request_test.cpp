@@ -119,6 +119,25 @@ TEST_CASE("sampling fields reach the sampler under each of their names") {
   CHECK_FALSE(std::get<ChatRequest>(other).options.max_tokens);
 }
 
+TEST_CASE("a request that says nothing of sampling gets what suits small models, one that does gets just that") {
+  const SamplingParams silent = std::get<ChatRequest>(chat("")).options.sampling;
+  CHECK(silent.temperature == 0.2f);
+  CHECK(silent.top_p == 0.9f);
+  const SamplingParams warm = std::get<ChatRequest>(chat(R"("temperature":0.9,)")).options.sampling;
+  CHECK(warm.temperature == 0.9f);
+  CHECK(warm.top_p == 1.0f);
+  const SamplingParams narrow = std::get<ChatRequest>(chat(R"("top_k":5,)")).options.sampling;
+  CHECK(narrow.temperature == 1.0f);
+  CHECK(narrow.top_p == 1.0f);
+}
+
+TEST_CASE("a whole number beyond 64 bits is refused with the bounds in full") {
+  const auto refused = chat(R"("seed":18446744073709551615,)");
+  REQUIRE(std::holds_alternative<ApiError>(refused));
+  CHECK(std::get<ApiError>(refused).message ==
+        "'seed' is too large: it must lie between -9223372036854775808 and 9223372036854775807.");
+}
+
 TEST_CASE("stop is a string or up to four, none of them empty or endless") {
   CHECK(std::get<ChatRequest>(chat(R"("stop":"a",)")).options.stop == std::vector<std::string>{"a"});
   CHECK(std::get<ChatRequest>(chat(R"("stop":["a","b","c","d"],)")).options.stop.size() == 4);

@@ -154,9 +154,10 @@ TEST_CASE("all sequences of a request are cancelled together") {
   CHECK(hub.service.wait_for_cancels(8));
 }
 
-TEST_CASE("a client that does not read its stream is cut at the bound") {
+TEST_CASE("a client that is far behind and takes nothing is cut long before a write times out") {
   HttpOptions options = HttpFixture::options();
   options.limits.unread_bytes = 64 * 1024;
+  options.limits.unread_timeout = 200ms;
   HttpFixture hub(options);
   HttpClient slow(hub.port(), /*receive_buffer=*/4096);
   HttpClient fast(hub.port());
@@ -164,6 +165,21 @@ TEST_CASE("a client that does not read its stream is cut at the bound") {
   REQUIRE(hub.service.wait_for_requests(1));
   fast.post(kPath, kStream);
   REQUIRE(hub.service.wait_for_requests(2));
+  for (int i = 0; i < 1000; ++i) hub.service.send(0, token_event(0, 100, std::string(1000, 'x')));
+  CHECK(hub.service.wait_for_cancels(1));
+  hub.service.send(1, token_event(0, 100, "fine"));
+  hub.service.send(1, finished_event(3, 1));
+  fast.read_head();
+  CHECK(fast.read_events().back().data == "[DONE]");
+}
+
+TEST_CASE("a client that does not read its stream is cut at once where it costs too much memory") {
+  HttpOptions options = HttpFixture::options();
+  options.limits.most_unread_bytes = 256 * 1024;
+  HttpFixture hub(options);
+  HttpClient slow(hub.port(), /*receive_buffer=*/4096);
+  slow.post(kPath, kStream);
+  REQUIRE(hub.service.wait_for_requests(1));
   const std::string text(1000, 'x');
   std::size_t sent = 0;
   for (; sent < 3000 && hub.service.num_cancels() == 0; ++sent) {
@@ -172,10 +188,23 @@ TEST_CASE("a client that does not read its stream is cut at the bound") {
   }
   CHECK(hub.service.wait_for_cancels(1));
   CHECK(sent < 3000);  // the kernel's buffers and ours, not everything
-  hub.service.send(1, token_event(0, 100, "fine"));
-  hub.service.send(1, finished_event(3, 1));
-  fast.read_head();
-  CHECK(fast.read_events().back().data == "[DONE]");
+}
+
+TEST_CASE("a client that reads gets a step's answer whole, however much it is at once") {
+  HttpOptions options = HttpFixture::options();
+  options.limits.unread_bytes = 64 * 1024;
+  HttpFixture hub(options);
+  constexpr std::uint32_t kTokens = 4000;
+  hub.service.set_script([](const InferenceRequest& request) {
+    return words_then_end(request, std::vector<std::string>(kTokens, std::string(1000, 'x')));
+  });
+  HttpClient client(hub.port());
+  client.post(kPath, kStream);
+  client.read_head();
+  const std::vector<SseEvent> events = client.read_events();
+  REQUIRE(events.size() >= kTokens);
+  CHECK(events.back().data == "[DONE]");
+  CHECK(hub.service.num_cancels() == 0);
 }
 
 TEST_CASE("a client that stops reading is cut when a write takes too long") {
@@ -247,6 +276,33 @@ TEST_CASE("a header or body beyond its limit is refused and the connection close
   CHECK(status_of("\x16\x03\x01\x02hello\r\n\r\n") == 400);
 }
 
+TEST_CASE("all clients' bodies together are bounded, and what one held is free again when it is read") {
+  HttpOptions options = HttpFixture::options();
+  options.limits.all_bodies_bytes = 10'000;
+  HttpFixture hub(options);
+  const std::string head = "POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+  const std::string body = R"({"content":")" + std::string(5'900, 'x') + R"("})";
+  std::vector<HttpClient> held;
+  for (int i = 0; i < 2; ++i) {
+    held.emplace_back(hub.port());
+    held.back().send(head + "Content-Length: 100000\r\nExpect: 100-continue\r\n\r\n");
+    CHECK(held.back().read_reply(/*has_body=*/false).status == 100);
+    held.back().send(std::string(4'000, ' '));
+  }
+  HttpReply refused;
+  CHECK(eventually([&] {
+    refused = post_json(hub.port(), "/tokenize", body);
+    return refused.status == 503;
+  }));
+  CHECK(refused.headers.contains("retry-after"));
+  CHECK(text_at(refused.json(), "error.code") == "too_many_requests");
+  CHECK(get_path(hub.port(), "/health").status == 200);
+  CHECK(post_json(hub.port(), "/tokenize", R"({"content":"hi"})").status == 200);
+  held.clear();
+  for (int i = 0; i < 20; ++i)  // each gives its place back
+    CHECK(eventually([&] { return post_json(hub.port(), "/tokenize", body).status == 200; }));
+}
+
 TEST_CASE("slow headers, slow bodies and idle connections are closed in time") {
   HttpOptions options = HttpFixture::options();
   options.limits.header_timeout = 150ms;
@@ -273,6 +329,12 @@ TEST_CASE("slow headers, slow bodies and idle connections are closed in time") {
   CHECK(slow_body.closed_by_server(2s));
   CHECK(idle.closed_by_server(2s));
   CHECK(silent.closed_by_server(2s));
+}
+
+TEST_CASE("connections leave half of the file descriptors to the rest of the hub") {
+  CHECK(connections_within(1) == 1);
+  CHECK(connections_within(1024) == 512);
+  CHECK(connections_within(1 << 20) == 1024);
 }
 
 TEST_CASE("connections beyond the cap are told so") {

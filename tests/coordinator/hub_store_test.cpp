@@ -138,4 +138,60 @@ TEST_CASE("a hub that is killed loses nothing of what it was told to keep") {
   CHECK((*store.plan())->stages.size() == 1);
 }
 
+TEST_CASE("an id that another device got is remembered with the new key") {
+  const Folder folder;
+  const std::string key(40, 'n');
+  {
+    HubStore store = opened(folder);
+    CHECK(store.remember(RememberDevice{DeviceId{1}, "old", std::string(40, 'o'), false}));
+    CHECK(store.remember(RememberDevice{DeviceId{1}, "new", key, false}));
+  }
+  HubStore store = opened(folder);
+  REQUIRE(store.devices()->size() == 1);
+  CHECK(store.devices()->front().public_key == key);
+  CHECK(store.devices()->front().name == "new");
+}
+
+TEST_CASE("a file that cannot be read to its end is an error and not the end") {
+  constexpr std::size_t kPage = 4096;
+  const Folder folder;
+  {
+    HubStore store = opened(folder);
+    RememberPlan plan{.model = {}, .stages = {}};
+    const ProfileReport measured{.model = {}, .units = {{0, 1e-6, 2e-6, 3e-6}}, .read_bytes_per_second = 1e9};
+    for (std::uint32_t i = 100; i < 500; ++i) {
+      const std::string number = std::to_string(i);
+      const std::string key = std::string(37, 'k') + number;
+      CHECK(
+          store.remember(RememberDevice{DeviceId{i}, "device-" + number + std::string(80, '.'), key, false}));
+      CHECK(store.remember(RememberProfile{key, "kernels-" + number, 1, measured}));
+      plan.stages.push_back({"stage-" + number + std::string(60, '.'), {i, i + 1}});
+    }
+    CHECK(store.remember(plan));
+  }
+  const auto break_page_with = [&](const std::string& words) {
+    std::fstream file(folder.file(), std::ios::binary | std::ios::in | std::ios::out);
+    const std::string all{std::istreambuf_iterator<char>(file), {}};
+    const std::size_t at = all.find(words);
+    REQUIRE(at != std::string::npos);
+    file.clear();
+    file.seekp(static_cast<std::streamoff>(at / kPage * kPage));
+    file << std::string(kPage, '\xff');
+  };
+  SUBCASE("devices") {
+    break_page_with("device-300");
+    HubStore store = opened(folder);
+    REQUIRE_FALSE(store.devices());
+    CHECK(store.devices().error().message().find(folder.file()) != std::string::npos);
+  }
+  SUBCASE("measurements") {
+    break_page_with("kernels-300");
+    CHECK_FALSE(opened(folder).profiles());
+  }
+  SUBCASE("plan") {
+    break_page_with("stage-300");
+    CHECK_FALSE(opened(folder).plan());
+  }
+}
+
 }  // namespace shoal

@@ -59,7 +59,16 @@ TEST_CASE("a worker of another protocol, a name in use and a revoked key are tur
   CHECK(hub.state->members.size() == 1);
   hub.feed(NetworkEvent(Malformed{device, Lane::Control, "nonsense"}));
   CHECK_FALSE(member(hub, device).online);
-  CHECK(hub.told<RevokePeer>().size() == 1);
+  REQUIRE(hub.told<RevokePeer>().size() == 1);
+  const std::vector<const Refused*> why = hub.sent_to<Refused>(device);
+  REQUIRE(why.size() == 1);  // the cut comes a moment after the revocation: it may still read why
+  CHECK(why.front()->reason.find("nonsense") != std::string::npos);
+  const auto is_refusal = [](const ClusterCommand& command) {
+    const auto* send = std::get_if<SendMessage>(&command);
+    return send && std::holds_alternative<Refused>(send->message);
+  };
+  const auto is_revocation = [](const ClusterCommand& c) { return std::holds_alternative<RevokePeer>(c); };
+  CHECK(std::ranges::find_if(hub.commands, is_refusal) < std::ranges::find_if(hub.commands, is_revocation));
   CHECK(hub.told<RememberDevice>().back()->revoked);
   CHECK(join_reason(hub, {.public_key = scripted_key(1), .name = "cam-1"}).find("revoked") !=
         std::string::npos);
@@ -302,6 +311,58 @@ TEST_CASE("devices that fall silent at once are replaced by one plan that has no
   CHECK(hub.state->devices_lost == 2);
   CHECK(hub.state->plan_version == plans + 1);
   CHECK(hub.state->phase == Phase::Ready);
+}
+
+TEST_CASE("a hello under a name that another device has is refused, one under its own new name is not") {
+  ScriptedHub hub(tiny());
+  hub.join("cam-1");
+  const DeviceId second = hub.join("cam-2");
+  Hello renamed = hub.hello_of(second);
+  renamed.name = "cam-3";
+  hub.from(second, renamed);
+  CHECK(hub.sent_to<Refused>(second).empty());
+  CHECK(member(hub, second).name == "cam-3");
+  renamed.name = "cam-1";
+  hub.from(second, renamed);
+  REQUIRE(hub.sent_to<Refused>(second).size() == 1);
+  CHECK(hub.sent_to<Refused>(second).back()->reason.find("--name") != std::string::npos);
+  CHECK(member(hub, second).name == "cam-3");
+}
+
+TEST_CASE(
+    "when every id was given out, the device that is away for longest gives its up, and no revoked one") {
+  ScriptedHub hub(tiny());
+  const DeviceId first{5};
+  const DeviceId second{9};
+  const auto key_of = [&](std::uint32_t id) {
+    return id == raw(first)    ? scripted_key(1)
+           : id == raw(second) ? scripted_key(2)
+                               : "key " + std::to_string(id);
+  };
+  for (std::uint32_t id = 1; id < kMaxDevices; ++id) {
+    const auto device = static_cast<DeviceId>(id);
+    const bool is_revoked = device != first && device != second;
+    restore_member(*hub.state, {device, "old", key_of(id), is_revoked}, {}, hub.commands);
+  }
+  for (const DeviceId device : {first, second}) hub.stop_measuring(device);  // so that no plan has them
+  REQUIRE(hub.join("cam-1") == first);
+  REQUIRE(hub.join("cam-2") == second);
+  const std::string full = join_reason(hub, {.public_key = "key of a newcomer", .name = "cam-3"});
+  CHECK(full.find("full: it keeps 1023 devices") != std::string::npos);
+
+  hub.feed(NetworkEvent(PeerDown{second, Lane::Control, true, "refused"}));
+  hub.run_for(std::chrono::seconds(1));
+  hub.feed(NetworkEvent(PeerDown{first, Lane::Control, true, "refused"}));
+  CHECK(join_reason(hub, {.public_key = "key of a newcomer", .name = "cam-3"}) == "");
+  const JoinReply& reply = hub.told<AnswerJoin>().back()->reply;
+  CHECK(reply.device == second);
+  CHECK(hub.told<AdmitPeer>().back()->public_key == "key of a newcomer");
+  CHECK(hub.told<RememberDevice>().back()->device == second);
+  CHECK(hub.told<RememberDevice>().back()->public_key == "key of a newcomer");
+  CHECK(member(hub, second).name == "cam-3");
+  CHECK_FALSE(member(hub, second).profile);
+  CHECK(hub.state->members.size() == kMaxDevices - 1);
+  for (const auto& [id, known] : hub.state->members) CHECK(raw(id) < kMaxDevices);
 }
 
 }  // namespace shoal

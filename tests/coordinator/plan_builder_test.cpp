@@ -4,6 +4,9 @@
 
 #include "coordinator/broken_links.h"
 #include "model/model_config_codec.h"
+#include "model/stage_backend.h"
+#include "partition/cost.h"
+#include "partition/planner.h"
 #include "tests/coordinator/hub_fixture.h"
 #include "transport/bounds.h"
 #include "transport/wire.h"
@@ -96,6 +99,46 @@ TEST_CASE("a plan over measured devices covers every unit once and stays within 
     for (std::size_t i = 0; i < devices.size(); ++i) {
       CHECK(version->plan.prediction.memory_bytes[i] <=
             hub->state->members.at(devices[i]).hello.memory_bytes);
+    }
+  }
+}
+
+TEST_CASE("a plan states the scratch that each device's stages will open, by its own threads") {
+  const auto hub = hub_with(gemma(), 2);
+  const ClusterState& state = *hub->state;
+  const std::vector<std::uint32_t> threads{3, 1};
+  for (std::uint32_t v = 0; v < 2; ++v)
+    hub->state->members.at(DeviceId{v + 1}).hello.num_threads = threads[v];
+  Result<PlanVersion> version = choose_plan(state, {DeviceId{1}, DeviceId{2}}, 1);
+  REQUIRE(version);
+  const std::uint32_t end = state.model.config.num_units();
+  const std::vector<std::vector<PlannedStage>> plans = {
+      {{0, {0, end}}},
+      {{1, {0, 1}}, {0, {1, end - 1}}, {1, {end - 1, end}}},  // a device with two stages has two workspaces
+      {{1, {0, 2}}, {0, {2, 3}}, {1, {3, end}}}};
+  for (const std::vector<PlannedStage>& stages : plans) {
+    version->plan.stages = stages;
+    const Result<Prediction> stated = predict(version->problem, stages);
+    REQUIRE(stated);
+    const PlanMessage message = plan_message_for(state, *version, DeviceId{1});
+    for (std::uint32_t v = 0; v < 2; ++v) {
+      std::vector<Range> held;
+      std::uint64_t scratch = 0;
+      for (std::size_t i = 0; i < stages.size(); ++i) {
+        if (stages[i].device != v) continue;
+        held.push_back(stages[i].units);
+        const StageSpec spec{.units = message.stages[i].units,
+                             .head_blocks = message.stages[i].head_blocks,
+                             .max_context = message.max_context,
+                             .max_rows = message.max_rows,
+                             .max_sequences = message.max_sequences,
+                             .kv = KvBudget{message.kv_blocks}};
+        scratch += cpu_stage_scratch_bytes(spec, state.model.config, threads[v]);
+      }
+      const MemoryNeed need = memory_need(version->problem, v, held);
+      CHECK(need.scratch == scratch);
+      const std::uint64_t fixed = held.empty() ? 0 : version->problem.fixed_bytes;
+      CHECK(stated->memory_bytes[v] == fixed + need.weights + need.kv + scratch);
     }
   }
 }

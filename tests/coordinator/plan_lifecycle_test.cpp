@@ -465,4 +465,58 @@ TEST_CASE("a step that was past the break already does not prove the link, one s
   CHECK(hub.state->scheduler.counts().tokens == 2);
 }
 
+TEST_CASE("a device that is ready after the plan began to serve is told again to take it up, until it has") {
+  ScriptedHub hub(tiny());
+  hub.join("cam-1");
+  hub.join("cam-2");
+  REQUIRE(hub.serve());
+  const Epoch epoch = hub.state->active->epoch;
+  const DeviceId idle = hub.state->active->uses(DeviceId{1}) ? DeviceId{2} : DeviceId{1};
+  const std::size_t told = hub.sent_to<Activate>(idle).size();
+  const StageStatus ready{.epoch = epoch, .state = StageState::Ready};
+  hub.from(idle, ready);
+  REQUIRE(hub.sent_to<Activate>(idle).size() == told + 1);
+  CHECK(hub.sent_to<Activate>(idle).back()->epoch == epoch);
+  hub.from(idle, StageStatus{.epoch = epoch, .state = StageState::Loading});
+  CHECK(hub.sent_to<Activate>(idle).size() == told + 1);
+  hub.from(idle, Beat{.epoch = epoch});
+  hub.from(idle, ready);
+  CHECK(hub.sent_to<Activate>(idle).size() == told + 1);
+}
+
+TEST_CASE("a request under which its device dies again and again ends alone, at the bound") {
+  ScriptedHub hub(tiny());
+  const DeviceId device = hub.join("cam-1");
+  REQUIRE(hub.serve());
+  hub.feed(SubmitRequest{1, some_request()});
+  Hello again = hub.hello_of(device);
+  for (int death = 1; death <= 8; ++death) {
+    CHECK(failures(hub).empty());
+    hub.feed(NetworkEvent(PeerDown{device, Lane::Control, true, "refused"}));
+    again.instance += 1;
+    hub.say_hello(device, again);
+    REQUIRE(hub.serve());
+    if (death == 7) hub.feed(SubmitRequest{2, some_request()});
+  }
+  REQUIRE(failures(hub).size() == 1);
+  CHECK(failures(hub).back()->api_code == "devices_died");
+  CHECK(failures(hub).back()->message.find("died 8 times") != std::string::npos);
+  CHECK(hub.state->scheduler.counts().running == 1);  // the other one
+}
+
+TEST_CASE("a device that is only silent for a while is no death that a request is to blame for") {
+  ScriptedHub hub(tiny());
+  const DeviceId device = hub.join("cam-1");
+  REQUIRE(hub.serve());
+  hub.feed(SubmitRequest{1, some_request()});
+  for (int i = 0; i < 10; ++i) {
+    hub.silence(device);
+    hub.run_for(std::chrono::seconds(4));
+    REQUIRE_FALSE(hub.state->members.at(device).online);
+    hub.unsilence(device);
+    REQUIRE(hub.serve());
+  }
+  CHECK(failures(hub).empty());
+}
+
 }  // namespace shoal

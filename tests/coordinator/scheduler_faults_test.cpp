@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/coordinator/scripted_pipeline.h"
+#include "transport/bounds.h"
 
 namespace shoal {
 namespace {
@@ -35,6 +36,20 @@ struct World {
 const FailedEvent kBlamed{ErrorCode::Internal, "it is not a number", "step_refused"};
 
 }  // namespace
+
+TEST_CASE("a request for the whole of a large vocabulary travels, and is answered for") {
+  World world(262'208);
+  InferenceRequest request = scripted_request("abc", 5);
+  request.sampling.temperature = 1;
+  request.sampling.top_k = 300'000;
+  world.submit(1, std::move(request));
+  std::optional<StepFrame> step = world.scheduler.next_step(world.pipeline.now);
+  REQUIRE(step);
+  REQUIRE(step->opens.size() == 1);
+  CHECK(step->opens.front().depth == 262'208);
+  const char* wrong = out_of_bounds(Message(*std::move(step)));
+  CHECK_MESSAGE(wrong == nullptr, wrong);
+}
 
 TEST_CASE("a change of epoch replays every running request to the same text") {
   World world;
@@ -254,6 +269,74 @@ TEST_CASE("no step is late by the time that the hub slept, and it counts for no 
   CHECK(world.scheduler.counts().step_seconds == doctest::Approx(usual));
   world.pipeline.run();
   CHECK(text_of(world.pipeline.events[1]) == scripted_answer({'a', 'b', 'c'}, 1, 8));
+}
+
+TEST_CASE("a sequence that kills every device it reaches ends alone, and the others get their whole text") {
+  World world;
+  for (RequestId id = 1; id <= 4; ++id) world.submit(id, scripted_request("abcd", 6, id));
+  const SequenceId culprit{3};
+  std::uint32_t deaths = 0;
+  for (int i = 0; i < 400; ++i) {
+    world.pipeline.take_steps();
+    if (world.pipeline.taken().empty()) break;
+    const bool kills = std::ranges::any_of(world.pipeline.taken().front().groups, [&](const RowGroup& g) {
+      return g.sequence == culprit && g.num_rows > 0;
+    });
+    if (!kills) {
+      world.pipeline.answer_one();
+      continue;
+    }
+    world.scheduler.device_died();
+    world.shape.epoch = make_epoch(1, 1 + ++deaths);
+    world.pipeline.restart(world.shape);
+    REQUIRE(deaths <= 8);
+  }
+  world.pipeline.run();
+  CHECK(deaths == 8);
+  CHECK(world.pipeline.faults() == "");
+  REQUIRE(failure_of(world.pipeline.events[3]));
+  CHECK(failure_of(world.pipeline.events[3])->api_code == "devices_died");
+  for (const RequestId id : {1, 2, 4}) {
+    CAPTURE(id);
+    CHECK(text_of(world.pipeline.events[id]) == scripted_answer({'a', 'b', 'c', 'd'}, id, 6));
+    CHECK(finish_of(world.pipeline.events[id]));
+  }
+}
+
+TEST_CASE("however often devices die, a sequence that gets a token between goes on") {
+  World world;
+  world.submit(1, scripted_request("abcd", 30));
+  for (std::uint32_t death = 1; death <= 25; ++death) {
+    while (text_of(world.pipeline.events[1]).size() < death) {
+      world.pipeline.take_steps();
+      REQUIRE(world.pipeline.answer_one());
+    }
+    world.pipeline.take_steps();
+    world.scheduler.device_died();
+    world.shape.epoch = make_epoch(1, 1 + death);
+    world.pipeline.restart(world.shape);
+  }
+  world.pipeline.run();
+  CHECK(text_of(world.pipeline.events[1]) == scripted_answer({'a', 'b', 'c', 'd'}, 1, 30));
+}
+
+TEST_CASE("however often devices die, a text that is scored further between goes on") {
+  World world;
+  InferenceRequest scored = scripted_request(std::string(180, 's'), 0);
+  scored.echo_logprobs = true;
+  world.submit(1, scored);
+  for (std::uint32_t death = 1; death <= 11; ++death) {
+    for (std::uint32_t chunk = 0; chunk < death; ++chunk) {  // what was scored is rebuilt, and one chunk more
+      world.pipeline.take_steps();
+      world.pipeline.answer_one();
+    }
+    world.pipeline.take_steps();
+    world.scheduler.device_died();
+    world.shape.epoch = make_epoch(1, 1 + death);
+    world.pipeline.restart(world.shape);
+  }
+  world.pipeline.run();
+  CHECK(finish_of(world.pipeline.events[1]));
 }
 
 }  // namespace shoal

@@ -30,10 +30,11 @@ class Failed(Exception):
 
 class Cluster:
     def __init__(self, model, workers=3, threads=1, min_stages=None, memory=None, kernels=None, options=(), worker_options=(),
-                 state=None, lab=None):
+                 state=None, lab=None, cluster_port=0):
         """lab: a started lab.Lab of workers + 1 hosts; the hub runs on its first, worker i on host i + 1."""
         self.lab = lab
         self.model, self.threads, self.kernels = model, threads, kernels
+        self.cluster_port = cluster_port  # 0: chosen anew at each start of the coordinator
         self.worker_options = list(worker_options)
         self.memory = memory if isinstance(memory, (list, tuple)) else [memory] * workers
         self.num_workers = workers
@@ -69,7 +70,8 @@ class Cluster:
     # ---- processes
 
     def start_coordinator(self):
-        command = [f"{BIN}/shoal", "coordinator", "--model", self.model, "--model-id", "test", "--port", "0", "--cluster-port", "0",
+        command = [f"{BIN}/shoal", "coordinator", "--model", self.model, "--model-id", "test", "--port", "0",
+                   "--cluster-port", str(self.cluster_port),
                    "--state", f"{self.state}/coordinator", *self.options]
         if self.lab:
             command = self.lab.on(0) + command + ["--address", self.lab.address(0)]

@@ -1,12 +1,15 @@
 """A device may die; a request may not: kill -9 of real workers under streaming requests."""
+import os
 import random
 import signal
 import time
 import unittest
 
-from e2e import LONG, Client, Cluster, Failed, random_prompt, smollm2, tiny_model
+from e2e import LONG, Client, Cluster, Failed, main, random_prompt, smollm2, tiny_model
 
 CONTEXTS = (64, 300, 700, 1500)
+# Moments per worker, in prefill and again in decode. Twenty take about a quarter of an hour.
+KILL_POINTS = int(os.environ.get("SHOAL_KILL_POINTS", 4 if LONG else 1))
 LONG_ANSWER = {"prompt": random_prompt(1, 300, 590), "max_tokens": 400, "temperature": 0.9, "seed": 5, "ignore_eos": True}
 
 
@@ -52,12 +55,12 @@ class FailureTest(unittest.TestCase):
     def test_a_killed_worker_changes_no_token_of_a_tiny_model(self):
         with Cluster(tiny_model("--layers", "12", "--hidden", "256", "--heads", "8", "--kv-heads", "4", "--head-dim", "32"), workers=3) as cluster:
             cluster.wait_ready()
-            self.kill_at_random_points(cluster, bodies(590, 60), points=5 if LONG else 1, seed=1)
+            self.kill_at_random_points(cluster, bodies(590, 60), points=KILL_POINTS, seed=1)
 
     def test_a_killed_worker_changes_no_token_of_smollm2(self):
         with Cluster(smollm2(), workers=3) as cluster:
             cluster.wait_ready()
-            self.kill_at_random_points(cluster, bodies(49000, 40), points=20 if LONG else 1, seed=2)
+            self.kill_at_random_points(cluster, bodies(49000, 40), points=KILL_POINTS, seed=2)
 
     def test_the_only_worker_comes_back_and_the_answer_goes_on(self):
         with Cluster(tiny_model(), workers=1) as cluster:
@@ -116,4 +119,4 @@ class FailureTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    main()

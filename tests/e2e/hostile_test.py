@@ -6,7 +6,7 @@ import subprocess
 import time
 import unittest
 
-from e2e import BIN, Client, Cluster, Failed, random_prompt, run_clients, tiny_model
+from e2e import BIN, Client, Cluster, Failed, main, random_prompt, run_clients, tiny_model
 
 REQUESTS = [{"prompt": random_prompt(i, 40 + 30 * i, 590), "max_tokens": 300, "temperature": 0.9, "seed": i, "ignore_eos": True}
             for i in range(3)]
@@ -111,4 +111,4 @@ class HostileTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    main()

@@ -1,7 +1,7 @@
 """The sharded answer is the whole answer, to the last bit, however it is split, batched or chunked."""
 import unittest
 
-from e2e import LONG, Cluster, random_prompt, run_clients, smollm2, tiny_model
+from e2e import LONG, Cluster, main, random_prompt, run_clients, smollm2, tiny_model
 
 
 def greedy_and_sampled(vocab, count):
@@ -41,4 +41,4 @@ class IdentityTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    main()

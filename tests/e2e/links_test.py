@@ -2,7 +2,7 @@
 import time
 import unittest
 
-from e2e import Client, Cluster, random_prompt, run_clients, tiny_model
+from e2e import Client, Cluster, main, random_prompt, run_clients, tiny_model
 from lab import Lab
 
 REQUESTS = [{"prompt": random_prompt(i, 50 + 100 * i, 590), "max_tokens": 120, "temperature": 0.9, "seed": 7 + i, "ignore_eos": True}
@@ -56,4 +56,4 @@ class LinksTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    main()

@@ -1,18 +1,42 @@
 """What clients meet: many at once, some who leave, and bad input."""
+import contextlib
+import glob
 import http.client
 import json
 import os
+import resource
+import signal
+import socket
 import subprocess
 import tempfile
 import time
 import unittest
 
-from e2e import BIN, Cluster, Failed, random_prompt, run_clients, smollm2, tiny_model
+from e2e import BIN, Cluster, Failed, gemma3, main, random_prompt, run_clients, smollm2, tiny_model
+
+
+def free_ports(count):
+    """The first of `count` neighbouring ports that nobody uses now."""
+    while True:
+        with contextlib.ExitStack() as sockets:
+            first = sockets.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
+            try:
+                for port in range(first + 1, first + count):
+                    sockets.enter_context(socket.create_server(("127.0.0.1", port)))
+                return first
+            except OSError:
+                continue
 
 
 def resident_bytes(pid):
     with open(f"/proc/{pid}/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def file_limits(pid):
+    """(soft, hard)"""
+    with open(f"/proc/{pid}/limits") as file:
+        return next(line.split()[3:5] for line in file if line.startswith("Max open files"))
 
 
 class ServingTest(unittest.TestCase):
@@ -100,8 +124,39 @@ class StartTest(unittest.TestCase):
         self.assertGreater(received[0], 0)
         self.assertEqual(received[1], 0)
 
+    def test_workers_outlive_a_coordinator_that_stops_and_one_that_forgot_them(self):
+        with Cluster(tiny_model(), workers=2, cluster_port=free_ports(4)) as cluster:
+            cluster.wait_ready()
+            expected = cluster.complete(prompt=[5, 6, 7], max_tokens=8, temperature=0)["choices"][0]["token_ids"]
+            workers = {name: process.pid for name, process in cluster.processes.items() if name != "coordinator"}
+            for forgets in (False, True):
+                with self.subTest(forgets=forgets):
+                    hub = cluster.processes["coordinator"]
+                    hub.send_signal(signal.SIGTERM)
+                    self.assertEqual(hub.wait(10), 0)
+                    hub.stdout.close()
+                    if forgets:
+                        for path in glob.glob(f"{cluster.state}/coordinator/hub.sqlite*"):
+                            os.remove(path)
+                    cluster.start_coordinator()
+                    cluster.wait_ready()
+                    answer = cluster.complete(prompt=[5, 6, 7], max_tokens=8, temperature=0)
+                    self.assertEqual(answer["choices"][0]["token_ids"], expected)
+                    self.assertEqual({device["pid"] for device in cluster.view()["devices"]}, set(workers.values()))
+
     def run_coordinator(self, *arguments):
         return subprocess.run([f"{BIN}/shoal", "coordinator", "--state", "/tmp/shoal-start-test", *arguments], capture_output=True, timeout=60)
+
+    def test_hub_and_worker_may_open_as_many_files_as_the_system_grants(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 256), hard))  # as the children start
+        try:
+            with Cluster(tiny_model(), workers=1) as cluster:
+                cluster.wait_ready()
+                for name, process in cluster.processes.items():
+                    self.assertEqual(*file_limits(process.pid), name)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
     def test_bad_model_files_are_named_and_the_status_is_not_zero(self):
         missing = self.run_coordinator("--model", "/nowhere/model.gguf")
@@ -118,6 +173,17 @@ class StartTest(unittest.TestCase):
                 self.assertEqual(bad.returncode, 1)
                 self.assertIn(path.encode(), bad.stderr)
 
+    def test_up_on_a_port_where_another_cluster_answers_ends_with_the_reason(self):
+        with tempfile.TemporaryDirectory() as directory:
+            config = os.path.join(directory, "one.yaml")
+            with open(config, "w", encoding="utf-8") as file:
+                file.write("version: 1\nmodels:\n  - " + tiny_model() + "\ndevices:\n  - name: only\n")
+            ended = subprocess.run([f"{BIN}/shoal", "up", config, "--state", directory + "/state", "--cluster-port", "0",
+                                    "--port", str(self.cluster.http_port)], capture_output=True, text=True, timeout=60)
+            self.assertNotEqual(ended.returncode, 0)
+            self.assertIn("port is taken", ended.stderr)
+            self.assertNotIn("Ready", ended.stdout)
+
     def test_a_taken_port_is_a_clear_error(self):
         with Cluster(tiny_model(), workers=0, min_stages=1) as cluster:
             taken = self.run_coordinator("--model", tiny_model(), "--port", str(cluster.http_port), "--cluster-port", "0")
@@ -126,19 +192,33 @@ class StartTest(unittest.TestCase):
 
 
 class MemoryTest(unittest.TestCase):
-    def test_a_worker_stays_within_what_the_plan_states(self):
+    # Of every worker: its process, and the log of what it sent (coordinator/plan_builder.cpp, cluster_state.h).
+    FIXED_BYTES = (14 << 20) + (4 << 20)
+
+    def judge(self, cluster):
+        """The plan states what each worker opened, to the byte, and the worker stays within it."""
+        requests = [{"prompt": random_prompt(i, 900, 49000), "max_tokens": 30, "temperature": 0.9, "seed": i} for i in range(8)]
+        for answer in run_clients(cluster, requests):
+            self.assertIsInstance(answer, tuple, answer)
+        time.sleep(0.3)
+        for device in cluster.view()["devices"]:
+            memory = device["memory"]
+            planned, resident = memory["planned_bytes"], resident_bytes(device["pid"])
+            opened = device["loading"]["bytes_total"] + memory["kv_bytes"] + memory["scratch_bytes"]
+            print(f"{device['name']}: resident {resident / 2**20:.1f} MiB, planned {planned / 2**20:.1f} MiB")
+            self.assertEqual(planned, opened + self.FIXED_BYTES, device)
+            self.assertLessEqual(resident, planned + 40_000_000, device)
+
+    def test_three_workers_stay_within_what_the_plan_states(self):
         with Cluster(smollm2(), workers=3) as cluster:
             cluster.wait_ready()
-            requests = [{"prompt": random_prompt(i, 900, 49000), "max_tokens": 30, "temperature": 0.9, "seed": i} for i in range(8)]
-            for answer in run_clients(cluster, requests):
-                self.assertIsInstance(answer, tuple, answer)
-            time.sleep(0.3)
-            for device in cluster.view()["devices"]:
-                memory = device["memory"]
-                resident = resident_bytes(device["pid"])
-                print(f"{device['name']}: resident {resident / 2**20:.1f} MiB, planned {memory['planned_bytes'] / 2**20:.1f} MiB")
-                self.assertLessEqual(resident, memory["planned_bytes"] + 40_000_000, device)
+            self.judge(cluster)
+
+    def test_one_worker_with_the_whole_of_a_model_with_a_large_head_does_too(self):
+        with Cluster(gemma3(), workers=1, threads=2) as cluster:
+            cluster.wait_ready()
+            self.judge(cluster)
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    main()

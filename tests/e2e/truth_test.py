@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import unittest
 
-from e2e import BIN, LONG, Cluster, gemma3, smollm2, tiny_model, random_prompt
+from e2e import BIN, LONG, Cluster, gemma3, main, random_prompt, smollm2, tiny_model
 
 DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data")
 
@@ -146,4 +146,4 @@ class DigestTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    main()

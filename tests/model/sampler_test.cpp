@@ -248,6 +248,31 @@ TEST_CASE("logits that are no numbers come last and break nothing") {
   }
 }
 
+TEST_CASE("a row is judged alike whether it is only looked at or merged") {
+  const auto judged_alike = [](const CandidateRow& row) {
+    const Result<CandidateRow> merged = merge_candidates({&row, 1}, kVocab);
+    const Status looked_at = check_row(row, kVocab);
+    CHECK(merged.has_value() == looked_at.has_value());
+    if (!merged && !looked_at) CHECK(merged.error().message() == looked_at.error().message());
+    return looked_at.has_value();
+  };
+  CandidateCase c = random_case(5);
+  c.params = SamplingParams{.top_p = 0.9f, .top_logprobs = 3, .logit_bias = {}};
+  CHECK(judged_alike(c.whole()));
+  CHECK_FALSE(judged_alike(c.slice({0, 2})));
+  CHECK_FALSE(judged_alike(c.slice({2, 5})));
+  const auto broken = [&](auto&& change) {
+    CandidateRow row = c.whole();
+    change(row);
+    return !judged_alike(row);
+  };
+  CHECK(broken([](CandidateRow& row) { row.raw.clear(); }));
+  CHECK(broken([](CandidateRow& row) { row.raw.resize(400000); }));
+  CHECK(broken([](CandidateRow& row) { row.adjusted.pop_back(); }));
+  CHECK(broken([](CandidateRow& row) { row.by_raw[0].id = -1; }));
+  CHECK(broken([](CandidateRow& row) { std::swap(row.by_adjusted[0], row.by_adjusted[1]); }));
+}
+
 TEST_CASE("slices that contradict themselves or each other are corrupt") {
   CandidateCase c = random_case(5);
   c.params = SamplingParams{.top_p = 0.9f, .top_logprobs = 3, .logit_bias = {}};

@@ -26,6 +26,18 @@ std::set<std::uint32_t> devices_of(const std::vector<PlannedStage>& stages) {
   return devices;
 }
 
+std::uint64_t slow_scratch(const PlanProblem& problem, const PlannedStage& stage) {
+  const StageScratch& scratch = problem.devices[stage.device].scratch;
+  bool layers = false, head = false;
+  for (std::uint32_t u = stage.units.begin; u < stage.units.end; ++u) {
+    head = head || u + 1 == problem.units.size();
+    layers = layers || (u > 0 && u + 1 < problem.units.size());
+  }
+  if (layers && head) return scratch.layers_and_head;
+  if (layers) return scratch.layers;
+  return head ? scratch.head : scratch.embedding;
+}
+
 bool enough_layers(const PlanProblem& problem, const std::vector<PlannedStage>& stages) {
   std::set<std::uint32_t> holding;
   for (const PlannedStage& stage : stages) {
@@ -145,11 +157,11 @@ bool slow_fits(const PlanProblem& problem, const std::vector<PlannedStage>& stag
     std::map<std::uint64_t, std::uint64_t> shared;
     for (const PlannedStage& stage : stages) {
       if (stage.device != device) continue;
+      scratch += slow_scratch(problem, stage);
       for (std::uint32_t u = stage.units.begin; u < stage.units.end; ++u) {
         const UnitShape& unit = problem.units[u];
         const std::uint64_t tied = unit.tied_group ? unit.tied_bytes : 0;
         bytes += unit.weight_bytes - tied + unit.kv_bytes;
-        scratch = std::max(scratch, unit.scratch_bytes);
         if (tied) shared[unit.tied_group] = std::max(shared[unit.tied_group], tied);
       }
     }

@@ -53,8 +53,29 @@ TEST_CASE("a device that holds both tied ends keeps the shared bytes once") {
   const Result<Prediction> alone = predict(problem, {{1, {0, 5}}});
   REQUIRE((apart && ring && alone));
   CHECK(apart->memory_bytes == std::vector<std::uint64_t>{2 * unit + 101'000, 3 * unit + 101'000});
-  CHECK(ring->memory_bytes == std::vector<std::uint64_t>{2 * unit - 3'900'000 + 101'000, 3 * unit + 101'000});
+  CHECK(ring->memory_bytes == std::vector<std::uint64_t>{2 * unit - 3'900'000 + 201'000, 3 * unit + 101'000});
   CHECK(alone->memory_bytes == std::vector<std::uint64_t>{0, 5 * unit - 3'900'000 + 101'000});
+}
+
+TEST_CASE("every stage has its own scratch, by what it holds and by the device's own threads") {
+  PlanProblem problem = equal_devices(2, 3);
+  problem.devices[0].scratch = {1, 10, 100, 105};
+  problem.devices[1].scratch = {2, 20, 200, 210};
+  const auto scratch = [&](std::uint32_t device, std::vector<Range> stages) {
+    return memory_need(problem, device, stages).scratch;
+  };
+  CHECK(scratch(0, {{0, 1}}) == 1);
+  CHECK(scratch(0, {{0, 2}}) == 10);
+  CHECK(scratch(0, {{1, 4}}) == 10);
+  CHECK(scratch(0, {{4, 5}}) == 100);
+  CHECK(scratch(1, {{3, 5}}) == 210);
+  CHECK(scratch(1, {{0, 5}}) == 210);
+  CHECK(scratch(0, {{0, 1}, {2, 3}, {4, 5}}) == 111);  // three stages, three workspaces
+  CHECK(scratch(0, {{2, 2}}) == 0);
+  CHECK(least_scratch(problem) == 105);
+  problem.devices[1].scratch = {2, 5, 200, 203};
+  problem.devices[0].scratch = {1, 80, 90, 160};
+  CHECK(least_scratch(problem) == 95);  // layers on one, the head on the other
 }
 
 TEST_CASE("the memory tables agree with counting unit by unit") {
@@ -65,8 +86,10 @@ TEST_CASE("the memory tables agree with counting unit by unit") {
       for (std::uint32_t b = a; b <= 8; ++b) {
         const Range between{a, b};
         const std::vector<Range> ends{{0, a}, {b, 8}};
-        CHECK(memory.of_range(a, b) == memory_need(problem, {&between, 1}).total());
-        CHECK(memory.of_ends(a, b) == memory_need(problem, ends).total());
+        const MemoryNeed one = memory_need(problem, 0, {&between, 1});
+        const MemoryNeed both = memory_need(problem, 0, ends);
+        CHECK(memory.of_range(a, b) == one.weights + one.kv);
+        CHECK(memory.of_ends(a, b) == both.weights + both.kv);
       }
     }
   }

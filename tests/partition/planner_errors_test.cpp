@@ -95,6 +95,13 @@ TEST_CASE("a malformed problem is refused, with the entry that is wrong") {
   SUBCASE("absurd bytes") {
     problem.units[1].kv_bytes = ~std::uint64_t{0}, what = "layer 0 is given more than 2^50";
   }
+  SUBCASE("a head that takes more beside layers than alone") {
+    problem.devices[1].scratch = {1, 2, 3, 6}, what = "device 1 (d1) has figures of scratch";
+  }
+  SUBCASE("absurd scratch") {
+    problem.devices[0].scratch.layers_and_head = problem.devices[0].scratch.head = ~std::uint64_t{0};
+    what = "device 0 (d0) has figures of scratch";
+  }
   SUBCASE("tied beyond its weights") { problem.units[4].tied_bytes = 5'000'000, what = "the head shares"; }
   SUBCASE("layers past the end") { problem.layers = {1, 9}, what = "layers end past its last unit"; }
   const Error error = error_of(problem);

@@ -31,6 +31,10 @@ void add_random_device(PlanProblem& problem, std::mt19937_64& random, const Prob
   if (shape.similar_devices) share = uniform(random, 0.2, 0.22);
   device.memory_bytes =
       static_cast<std::uint64_t>(share * static_cast<double>(model_bytes)) + problem.fixed_bytes;
+  const std::uint64_t every = whole(random, 0, 300'000), layers = whole(random, 0, 2'000'000);
+  const std::uint64_t head = whole(random, 0, 3'000'000);
+  device.scratch = {every, every + layers, every + head, every + layers + head};
+  if (shape.similar_devices) device.scratch = {100'000, 600'000, 900'000, 1'300'000};
   device.step_overhead = uniform(random, 0, 3e-4);
   const double speed = shape.similar_devices ? uniform(random, 1, 1.05) : uniform(random, 0.3, 4);
   for (std::size_t u = 0; u < num_units; ++u) {
@@ -69,7 +73,6 @@ PlanProblem random_problem(std::uint64_t seed, const ProblemShape& shape) {
     } else {
       unit.weight_bytes = whole(random, is_end ? 5'000'000 : 1'000'000, is_end ? 40'000'000 : 8'000'000);
       unit.kv_bytes = is_end ? 0 : whole(random, 0, 2'000'000);
-      unit.scratch_bytes = whole(random, 0, 500'000);
       unit.output_bytes =
           shape.uniform_layers || whole(random, 0, 2) > 0 ? hidden_bytes : whole(random, 100, 100'000);
       if (shape.uniform_layers && !is_end) unit.name = "alike";
@@ -91,13 +94,13 @@ PlanProblem random_problem(std::uint64_t seed, const ProblemShape& shape) {
 PlanProblem equal_devices(std::uint32_t num_devices, std::uint32_t num_layers) {
   PlanProblem problem;
   for (std::uint32_t u = 0; u < num_layers + 2; ++u) {
-    problem.units.push_back(
-        {.weight_bytes = 4'000'000, .kv_bytes = 1'000'000, .scratch_bytes = 100'000, .output_bytes = 2304});
+    problem.units.push_back({.weight_bytes = 4'000'000, .kv_bytes = 1'000'000, .output_bytes = 2304});
   }
   for (std::uint32_t v = 0; v < num_devices; ++v) {
     DeviceProfile device;
     device.name = "d" + std::to_string(v);
     device.memory_bytes = 1'000'000'000;
+    device.scratch = {100'000, 100'000, 100'000, 100'000};
     device.units.assign(problem.units.size(), {1e-3, 8e-3, 1e-5});
     device.step_overhead = 5e-5;
     problem.devices.push_back(device);

@@ -324,6 +324,9 @@ std::string Chaos::verdict() {
       if (has_ended(events)) return with_story("a cancelled request got an end");
       continue;
     }
+    const auto* failed = events.empty() ? nullptr : std::get_if<FailedEvent>(&events.back());
+    if (failed && failed->api_code == "devices_died")
+      return with_story("request " + std::to_string(asked.id) + " was blamed for deaths it had no part in");
     const std::string fault = fault_in(*asked.judged, events, asked.may_fail);
     if (!fault.empty()) {
       return with_story("request " + std::to_string(asked.id) + ": " + fault + " (" +

@@ -183,4 +183,23 @@ TEST_CASE("a device that joins while others serve is taken in without a token lo
   CHECK(run.end(std::chrono::seconds(600)) == "");
 }
 
+TEST_CASE("a device without a part, whose disk is slow, takes up every plan and frees what it held") {
+  const TinyModel model{7};
+  SimClusterOptions options = slow_devices(model, 3, 12);
+  options.settings.min_stages = 2;
+  options.devices[2].seconds_per_unit_row = 30e-3;  // never worth a stage
+  options.devices[2].disk_seconds = 1.5;            // it is ready long after the others serve
+  Run run(model, options);
+  run.ask_and_wait_for(5);
+  const DeviceId left_out{3};
+  REQUIRE_FALSE(run.cluster->hub().active->uses(left_out));
+  const auto has_taken_it_up = [&] {
+    const WorkerState& worker = run.cluster->worker(left_out);
+    return worker.active && worker.active->plan.epoch == run.cluster->hub().active->epoch && !worker.pending;
+  };
+  REQUIRE_FALSE(has_taken_it_up());
+  CHECK(run.cluster->run_until(has_taken_it_up, std::chrono::seconds(10)));
+  CHECK(run.end() == "");
+}
+
 }  // namespace shoal

@@ -33,6 +33,14 @@ TEST_CASE("the address a neighbour sees is this machine's own") {
   const Result<std::string> address = local_address_towards({"127.0.0.1", 7171, false});
   REQUIRE(address);
   CHECK(*address == "127.0.0.1");
+  const Result<std::string> nowhere = local_address_towards({"no-such-host.invalid", 7171, false});
+  REQUIRE_FALSE(nowhere);
+  CHECK(nowhere.error().message().find("no-such-host.invalid") != std::string::npos);
+}
+
+TEST_CASE("a host and a port make an endpoint, IPv6 in brackets") {
+  CHECK(to_string(endpoint_of("10.0.0.1", 5)) == "tcp://10.0.0.1:5");
+  CHECK(to_string(endpoint_of("::1", 5)) == "tcp://[::1]:5");
 }
 
 TEST_CASE("Z85 is RFC 32's") {

@@ -147,7 +147,7 @@ Hello hello(Random& random) {
   m.pid = u32(random);
   m.inbox = endpoint(random);
   m.memory_bytes = random.next();
-  m.num_threads = u32(random);
+  m.num_threads = 1 + u32(random, kMaxThreads);
   m.kernels = text(random, 20);
   m.epoch = Epoch{random.next()};
   return m;
@@ -292,7 +292,7 @@ Message random_message(std::size_t kind, Random& random) {
     case 17:
       return random_candidates(random, 1 + u32(random, 40), u32(random, 60), 50);
     case 18:
-      return Ping{random.next(), u32(random, kMaxPingBytes), device, payload(random, random.below(600000))};
+      return Ping{random.next(), device, payload(random, random.below(600000))};
     case 19:
       return Pong{random.next(), payload(random, random.below(600000))};
     case 20:

@@ -1,61 +1,64 @@
 #include "tests/transport/raw_peer.h"
 
-#include <zmq.h>
+#include <zmq.hpp>
 
-#include "base/bytes.h"
 #include "base/check.h"
 #include "transport/wire.h"
 
 namespace shoal {
+namespace {
 
+constexpr int kWatched = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED;
+
+class ConnectionMonitor : public zmq::monitor_t {
+ public:
+  bool is_up() {
+    while (check_event(0)) {
+    }
+    return is_up_;
+  }
+
+ private:
+  void on_event_handshake_succeeded(const zmq_event_t&, const char*) override { is_up_ = true; }
+  void on_event_disconnected(const zmq_event_t&, const char*) override { is_up_ = false; }
+
+  bool is_up_ = false;
+};
+
+}  // namespace
+
+// In this order: what is watched outlives its monitor.
 struct RawPeer::State {
-  void* context = zmq_ctx_new();
-  void* socket = zmq_socket(context, ZMQ_DEALER);
-  void* monitor = zmq_socket(context, ZMQ_PAIR);
-  bool up = false;
+  zmq::context_t context;
+  zmq::socket_t socket{context, zmq::socket_type::dealer};
+  ConnectionMonitor monitor;
 };
 
 RawPeer::RawPeer(const std::string& endpoint, const Mechanism& mechanism)
     : state_(std::make_unique<State>()) {
-  void* socket = state_->socket;
-  const auto set = [&](int option, const auto& value) {
-    SHOAL_CHECK(zmq_setsockopt(socket, option, value.data(), value.size()) == 0);
-  };
-  const int no = 0;
-  zmq_setsockopt(socket, ZMQ_LINGER, &no, sizeof no);
+  zmq::socket_t& socket = state_->socket;
+  socket.set(zmq::sockopt::linger, 0);
   if (const auto* curve = std::get_if<Curve>(&mechanism)) {
-    set(ZMQ_CURVE_SERVERKEY, curve->server_key);
-    set(ZMQ_CURVE_PUBLICKEY, curve->keys.public_key);
-    set(ZMQ_CURVE_SECRETKEY, curve->keys.secret_key);
+    socket.set(zmq::sockopt::curve_serverkey, curve->server_key);
+    socket.set(zmq::sockopt::curve_publickey, curve->keys.public_key);
+    socket.set(zmq::sockopt::curve_secretkey, curve->keys.secret_key);
   } else if (std::holds_alternative<Plain>(mechanism)) {
-    set(ZMQ_PLAIN_USERNAME, std::string("admin"));
-    set(ZMQ_PLAIN_PASSWORD, std::string("admin"));
+    socket.set(zmq::sockopt::plain_username, "admin");
+    socket.set(zmq::sockopt::plain_password, "admin");
   }
-  SHOAL_CHECK(zmq_socket_monitor(socket, "inproc://monitor",
-                                 ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED) == 0);
-  SHOAL_CHECK(zmq_connect(state_->monitor, "inproc://monitor") == 0);
-  SHOAL_CHECK(zmq_connect(socket, endpoint.c_str()) == 0);
+  state_->monitor.init(socket, "inproc://monitor", kWatched);
+  socket.connect(endpoint);
 }
 
-RawPeer::~RawPeer() {
-  zmq_close(state_->monitor);
-  zmq_close(state_->socket);
-  zmq_ctx_term(state_->context);
-}
+RawPeer::~RawPeer() = default;
 
-bool RawPeer::is_up() {
-  std::byte event[6];
-  while (zmq_recv(state_->monitor, event, sizeof event, ZMQ_DONTWAIT) == sizeof event) {
-    zmq_recv(state_->monitor, nullptr, 0, ZMQ_DONTWAIT);
-    state_->up = load<std::uint16_t>(event) == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
-  }
-  return state_->up;
-}
+bool RawPeer::is_up() { return state_->monitor.is_up(); }
 
 void RawPeer::send(const std::vector<std::string>& frames) {
   for (std::size_t i = 0; i < frames.size(); ++i) {
-    zmq_send(state_->socket, frames[i].data(), frames[i].size(),
-             ZMQ_DONTWAIT | (i + 1 < frames.size() ? ZMQ_SNDMORE : 0));
+    const auto more = i + 1 < frames.size() ? zmq::send_flags::sndmore : zmq::send_flags::none;
+    if (!state_->socket.send(zmq::buffer(frames[i]), zmq::send_flags::dontwait | more))
+      return;  // its queue is full
   }
 }
 

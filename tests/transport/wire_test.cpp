@@ -83,12 +83,12 @@ TEST_CASE("the header of a full step stays below 4 KB and is as large as WIRE_FO
   CHECK(encoded.num_bytes() == 172 + 2304);
 }
 
-TEST_CASE("the bytes of a frame are those of protocol version 1") {
+TEST_CASE("the bytes of a frame are those of protocol version 2") {
   Encoder encoder;
   EncodedMessage encoded;
   REQUIRE(encoder.encode(Activate{make_epoch(2, 7)}, encoded));
   CHECK(hex(encoded.header) ==
-        "d97baa821400000053484c4300000a001200080007000c000a00000000000023010000000c000000000006000c0004000600"
+        "749078611400000053484c4300000a001200080007000c000a00000000000023020000000c000000000006000c0004000600"
         "00000700000002000000");
 
   CandidatesFrame answer;
@@ -211,6 +211,18 @@ TEST_CASE("what is out of bounds is refused before it is sent, and the field is 
     step.payload.push_back(Payload::owning(std::vector<std::byte>(4)));
     CHECK(refusal(std::move(step)) == "StepFrame: payload without a dtype (or the reverse)");
   }
+  SUBCASE("a device with more threads than there are, or none") {
+    Random random(1);
+    for (const std::uint32_t threads : {0u, kMaxThreads + 1, ~0u}) {
+      Hello hello = std::get<Hello>(random_message(2, random));
+      hello.num_threads = threads;
+      CHECK(refusal(std::move(hello)) == "Hello.num_threads: not between 1 and 1024");
+    }
+  }
+  SUBCASE("candidates deeper than any vocabulary") {
+    step.opens.push_back({.sequence = SequenceId{1}, .depth = kMaxCandidates + 1, .params = {}});
+    CHECK(refusal(std::move(step)) == "opens.depth: too deep");
+  }
   SUBCASE("a bad key") {
     CHECK(refusal(JoinRequest{1, "short", "name"}) == "JoinRequest.public_key: not 40 characters of Z85");
   }
@@ -231,6 +243,23 @@ TEST_CASE("what is out of bounds is refused before it is sent, and the field is 
     for (SequenceOpen& open : step.opens) open.params.logit_bias.resize(kMaxLogitBias, {1, 1.0f});
     CHECK(refusal(std::move(step)).find("at most 65536 fit") != std::string::npos);
   }
+}
+
+TEST_CASE("candidates of the whole of the largest vocabulary travel, asked for and answered") {
+  StepFrame step = full_step();
+  step.opens.push_back({.sequence = step.groups.front().sequence, .depth = kMaxVocabSize, .params = {}});
+  CHECK(refusal(std::move(step)) == "");
+  CandidateRow row;
+  row.raw.resize(kMaxHeadBlocks);
+  row.adjusted = row.raw;
+  row.digests.resize(kMaxHeadBlocks);
+  row.by_raw.resize(kMaxVocabSize);
+  row.by_adjusted = row.by_noise = row.by_raw;
+  CandidatesFrame answer;
+  answer.groups = {RowGroup{.sequence = SequenceId{1}, .step = StepNumber{1}, .num_rows = 1}};
+  answer.rows.push_back(std::move(row));
+  const Message got = decoded(std::move(answer), Lane::Data);
+  CHECK(std::get<CandidatesFrame>(got).rows.front().by_noise.size() == kMaxVocabSize);
 }
 
 TEST_CASE("a plan for the largest models we know fits its frame") {
@@ -275,7 +304,7 @@ TEST_CASE(
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code() == ErrorCode::Unsupported);
   CHECK(refused.error().message() ==
-        "the frame speaks protocol version 9, this process speaks 1: run the same release on every device");
+        "the frame speaks protocol version 9, this process speaks 2: run the same release on every device");
 }
 
 TEST_CASE("a message is decoded on its own lane alone") {

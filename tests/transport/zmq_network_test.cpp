@@ -13,6 +13,7 @@ constexpr DeviceId kTwo{2};
 Hello hello_of(const ZmqNode& node) {
   Hello hello;
   hello.name = "cabinet";
+  hello.num_threads = 1;
   hello.inbox = node.endpoint(Lane::Data);
   return hello;
 }
@@ -112,8 +113,7 @@ TEST_CASE(
   REQUIRE(two.network->admit(kOne, pair.worker.keys.public_key));
   REQUIRE(pair.worker.network->connect(kTwo, Lane::Data, two.endpoint(Lane::Data), two.keys.public_key));
   REQUIRE(run_until({&pair.worker, &two}, [&] { return pair.worker.is_up(kTwo, Lane::Data); }));
-  REQUIRE(pair.worker.network->send(kTwo, Lane::Data,
-                                    Ping{.nonce = 9, .echo_bytes = 0, .from = kOne, .payload = {}}));
+  REQUIRE(pair.worker.network->send(kTwo, Lane::Data, Ping{.nonce = 9, .from = kOne, .payload = {}}));
   REQUIRE(run_until({&pair.worker, &two}, [&] { return two.received<Ping>().size() == 1; }));
   CHECK_FALSE(two.network->send(kOne, Lane::Data, StepFrame(std::get<StepFrame>([] {
                                   Random random(1);
@@ -146,7 +146,7 @@ TEST_CASE("a slow reader fills the queue and the sender is told, without blockin
   Status last;
   for (; sent < 20000; ++sent) {
     last = pair.hub.network->send(kOne, Lane::Data,
-                                  Ping{.nonce = 1, .echo_bytes = 0, .from = kHub, .payload = [] {
+                                  Ping{.nonce = 1, .from = kHub, .payload = [] {
                                          std::vector<Payload> payload;
                                          payload.push_back(Payload::owning(std::vector<std::byte>(65536)));
                                          return payload;

@@ -2,6 +2,7 @@
 #include "tests/transport/zmq_node.h"
 #include "transport/limits.h"
 #include "transport/zap.h"
+#include "transport/zmq_state.h"
 
 namespace shoal {
 namespace {
@@ -66,6 +67,7 @@ TEST_CASE("a refused worker is told that its key was refused, and goes on trying
   REQUIRE(worker.network->connect(kHub, Lane::Control, hub.endpoint(Lane::Control), hub.keys.public_key));
   REQUIRE(run_until({&hub, &worker}, [&] { return worker.count<PeerDown>() == 1; }));
   CHECK(worker.all<PeerDown>()[0]->reason == "it refused our key");
+  CHECK(worker.all<PeerDown>()[0]->key_refused);
   CHECK_FALSE(worker.all<PeerDown>()[0]->refused);
   run_for({&hub, &worker}, milliseconds(200));
   CHECK(worker.count<PeerDown>() == 1);
@@ -96,6 +98,12 @@ TEST_CASE("a revoked key says nothing more from that moment on, and its connecti
   run_for({&t.hub, &worker}, milliseconds(200));
   CHECK(t.hub.received<Beat>().size() == 1);
   CHECK_FALSE(worker.is_up(kHub, Lane::Control));
+  // That the way back is closed for it is news as well, told once.
+  REQUIRE(run_until({&t.hub, &worker}, [&] { return worker.count<PeerDown>() == 2; }));
+  CHECK_FALSE(worker.all<PeerDown>()[0]->key_refused);
+  CHECK(worker.all<PeerDown>()[1]->key_refused);
+  run_for({&t.hub, &worker}, milliseconds(200));
+  CHECK(worker.count<PeerDown>() == 2);
 
   REQUIRE(t.hub.network->admit(kOne, t.known.public_key));
   CHECK(run_until({&t.hub, &worker}, [&] { return worker.is_up(kHub, Lane::Control); }));
@@ -130,6 +138,31 @@ TEST_CASE(
   REQUIRE(t.hub.network->admit(kOne, t.known.public_key));
   peer.send({RawPeer::header_of(Beat{})});
   CHECK(run_until({&t.hub}, [&] { return t.hub.received<Beat>().size() == 1; }));
+}
+
+TEST_CASE("of a message larger than any, no more than its first frame is kept") {
+  ZmqContext context;
+  Result<ZmqSocket> from = ZmqSocket::open(context, ZmqKind::Pair);
+  Result<ZmqSocket> to = ZmqSocket::open(context, ZmqKind::Pair);
+  REQUIRE((from && to));
+  REQUIRE(to->bind("inproc://large"));
+  REQUIRE(from->connect("inproc://large"));
+  const std::vector<std::byte> chunk(kMaxPayloadChunkBytes);
+  const auto send = [&](std::size_t num_frames, std::size_t bytes) {
+    for (std::size_t i = 0; i < num_frames; ++i)
+      REQUIRE(from->send(ZmqFrame::copy_of(Bytes(chunk).first(bytes)), i + 1 < num_frames) ==
+              ZmqSocket::Sent::Yes);
+  };
+  ReceivedFrames received;
+  SUBCASE("in bytes") { send(kMaxPayloadFrames + 10, kMaxPayloadChunkBytes); }
+  SUBCASE("in frames") { send(kMaxPayloadFrames + 3, 1); }
+  REQUIRE(receive_frames(*to, received));
+  CHECK(received.too_large);
+  CHECK(received.frames.size() == 1);
+  send(kMaxPayloadFrames + 2, 1);
+  REQUIRE(receive_frames(*to, received));
+  CHECK_FALSE(received.too_large);
+  CHECK(received.frames.size() == kMaxPayloadFrames + 2);
 }
 
 TEST_CASE("a frame larger than the lane allows ends the connection before it is read") {

@@ -74,6 +74,7 @@ class WorkerProcess {
         if (!std::holds_alternative<PeerUp>(event)) continue;
         Hello hello;
         hello.name = "child";
+        hello.num_threads = 1;
         hello.inbox = "tcp://127.0.0.1:" + std::to_string((*network)->port(Lane::Data));
         static_cast<void>((*network)->send(kHub, Lane::Control, std::move(hello)));
       }

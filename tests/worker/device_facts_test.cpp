@@ -93,13 +93,6 @@ TEST_CASE("a control group's memory limit counts, and page cache is free memory"
   }
 }
 
-TEST_CASE("the address towards a host is the one neighbours can use") {
-  CHECK(*local_address_towards("127.0.0.1", 7171) == "127.0.0.1");
-  const Result<std::string> nowhere = local_address_towards("no-such-host.invalid", 7171);
-  REQUIRE_FALSE(nowhere);
-  CHECK(nowhere.error().message().find("no-such-host.invalid") != std::string::npos);
-}
-
 TEST_CASE("a port that accepts connections is told from one that does not") {
   std::uint16_t port = 0;
   {
@@ -113,7 +106,7 @@ TEST_CASE("a port that accepts connections is told from one that does not") {
 
 TEST_CASE("host and port are read from what people write") {
   const auto parsed = [](const char* text) {
-    const Result<HostPort> result = parse_host_port(text);
+    const Result<Endpoint> result = parse_hub_address(text);
     return result ? result->host + " " + std::to_string(result->port) : result.error().message();
   };
   CHECK(parsed("192.168.1.10:7171") == "192.168.1.10 7171");
@@ -124,8 +117,6 @@ TEST_CASE("host and port are read from what people write") {
     CAPTURE(text);
     CHECK(parsed(text).find("is no host:port") != std::string::npos);
   }
-  CHECK(tcp_endpoint("10.0.0.1", 5) == "tcp://10.0.0.1:5");
-  CHECK(tcp_endpoint("::1", 5) == "tcp://[::1]:5");
 }
 
 }  // namespace shoal

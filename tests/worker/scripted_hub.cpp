@@ -107,6 +107,10 @@ bool ScriptedHub::run_until(const std::function<bool()>& done, std::chrono::seco
 
 void ScriptedHub::handle(const NetworkEvent& event) {
   if (const auto* join = std::get_if<JoinReceived>(&event)) {
+    if (!join_obstacle.empty()) {
+      REQUIRE(node.network->reply_join(join->ticket, {.admitted = false, .reason = join_obstacle}));
+      return;
+    }
     worker_key = join->request.public_key;
     REQUIRE(node.network->admit(kWorker, worker_key));
     REQUIRE(node.network->reply_join(

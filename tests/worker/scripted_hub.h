@@ -62,6 +62,7 @@ class ScriptedHub {
   std::uint64_t next_sequence = 100;
   std::string worker_key;
   std::string inbox;                   // the worker's
+  std::string join_obstacle;           // not empty: nobody may join, and this is why
   std::size_t num_answers = SIZE_MAX;  // shard requests it still answers
   std::vector<ShardRequest> requests;  // all that came
 

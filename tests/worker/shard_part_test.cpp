@@ -12,6 +12,7 @@
 #include <tuple>
 
 #include "kernels/panels.h"
+#include "model/sha256.h"
 #include "tests/worker/tiny_shard.h"
 #include "worker/panel_file.h"
 

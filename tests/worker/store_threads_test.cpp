@@ -6,6 +6,7 @@
 
 #include "tests/worker/tiny_shard.h"
 #include "worker/compute_thread.h"
+#include "worker/store_thread.h"
 
 namespace shoal {
 namespace {

@@ -1,7 +1,5 @@
 #include "tests/worker/tiny_shard.h"
 
-#include <sodium.h>
-
 #include <algorithm>
 #include <cstdlib>
 
@@ -9,14 +7,9 @@
 #include "kernels/panels.h"
 #include "model/kv_budget.h"
 #include "model/model_config_codec.h"
+#include "model/sha256.h"
 
 namespace shoal {
-
-Sha256 sha256_of(Bytes bytes) {
-  Sha256 digest;
-  crypto_hash_sha256(digest.data(), reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
-  return digest;
-}
 
 std::vector<TensorRef> tensor_refs(const TinyModel& model) {
   return tensor_refs(model, {0, model.config().num_units()});

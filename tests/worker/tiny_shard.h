@@ -9,8 +9,6 @@
 
 namespace shoal {
 
-Sha256 sha256_of(Bytes bytes);
-
 // A model's tensors as a plan names them (all of them, or those of `units`), with their real hashes.
 std::vector<TensorRef> tensor_refs(const TinyModel& model);
 std::vector<TensorRef> tensor_refs(const TinyModel& model, Range units);

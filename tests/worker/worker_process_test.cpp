@@ -90,6 +90,12 @@ std::vector<TokenId> generate(ScriptedHub& hub, const TinyModel& model, Epoch ep
   return answer;
 }
 
+std::vector<TokenId> generate_after_loading(ScriptedHub& hub, const TinyModel& model) {
+  const PlanMessage plan = whole_plan(model, make_epoch(1, 1));
+  (void)hub.load(plan);
+  return generate(hub, model, plan.epoch, prompt_of(20), 3);
+}
+
 std::vector<TokenId> expected_answer(const TinyModel& model, const std::vector<TokenId>& prompt,
                                      std::uint32_t count) {
   Result<WholeModel> whole = WholeModel::open(model.path(), *runnable_kernels().back(), 1, 512, 64);
@@ -111,7 +117,7 @@ std::uint64_t stored_bytes(const PlanMessage& plan) {
 
 // Bytes that are no ZeroMQ at all, to the inbox's port.
 void send_noise(const std::string& inbox) {
-  const Result<HostPort> at = parse_host_port(inbox);
+  const Result<Endpoint> at = parse_endpoint(inbox);
   REQUIRE(at);
   Random random{3};
   for (int i = 0; i < 8; ++i) {
@@ -167,9 +173,45 @@ TEST_CASE("a worker that is killed in mid-fetch goes on with it, and fetches not
   CHECK(status.bytes_received == 0);
   CHECK(status.bytes_present == status.bytes_total);
   CHECK(generate(hub, model, make_epoch(1, 3), prompt, 6) == expected);
-  hub.send(Lane::Control, Goodbye{"that is all"});
-  CHECK(hub.run_until([&] { return worker.has_ended(); }));
   CHECK(worker.ask_to_stop() == 0);
+}
+
+TEST_CASE("a worker outlives its hub's farewell and goes on with the plan it holds") {
+  const TinyModel& model = small_model();
+  const TemporaryDirectory directory;
+  ScriptedHub hub(model);
+  WorkerProcess worker(hub.join_port(), hub.token, directory.path());
+  hub.meet();
+  const PlanMessage plan = whole_plan(model, make_epoch(1, 1));
+  (void)hub.load(plan);
+  hub.send(Lane::Control, Goodbye{"that is all"});
+  (void)hub.run_until([&] { return worker.has_ended(); }, std::chrono::seconds(1));
+  CHECK_FALSE(worker.has_ended());
+  const std::vector<TokenId> prompt = prompt_of(20);
+  CHECK(generate(hub, model, plan.epoch, prompt, 3) == expected_answer(model, prompt, 3));
+  CHECK(worker.ask_to_stop() == 0);
+}
+
+TEST_CASE(
+    "a worker whose key the hub no longer knows joins again, and ends with the reason where it may not") {
+  const TinyModel& model = small_model();
+  const TemporaryDirectory directory;
+  ScriptedHub hub(model);
+  WorkerProcess worker(hub.join_port(), hub.token, directory.path());
+  hub.meet();
+  hub.forget();
+  SUBCASE("forgotten") {
+    hub.node.network->revoke(kWorker);
+    hub.meet();
+    CHECK(generate_after_loading(hub, model) == expected_answer(model, prompt_of(20), 3));
+    CHECK(worker.ask_to_stop() == 0);
+  }
+  SUBCASE("revoked") {
+    hub.join_obstacle = "this device's key was revoked";
+    hub.node.network->revoke(kWorker);
+    REQUIRE(hub.run_until([&] { return worker.has_ended(); }));
+    CHECK(worker.ask_to_stop() == 1);
+  }
 }
 
 TEST_CASE(

@@ -178,13 +178,19 @@ TEST_CASE("what does not fit the plan is refused, counted, and crashes nothing")
   StepFrame twice = middle_step(1, 0, 3);
   twice.payload.push_back(Payload::copy_of(twice.payload.front().bytes()));
   CHECK(refusal(std::move(twice)).reason == RefusalReason::Invalid);
-  CHECK(worker.state.totals.rejected_frames == 8);
+  StepFrame foreign_open = middle_step(1, 0, 3);
+  foreign_open.opens.push_back({.sequence = SequenceId{2}, .depth = 1, .params = {}});
+  CHECK(refusal(std::move(foreign_open)).detail.find("no rows") != std::string::npos);
+  StepFrame open_and_close = frame_of(kEpoch, 1, {group_of(2, 1, 0, 0, kCloses)}, width());
+  open_and_close.opens.push_back({.sequence = SequenceId{2}, .depth = 1, .params = {}});
+  CHECK(refusal(std::move(open_and_close)).detail.find("no rows") != std::string::npos);
+  CHECK(worker.state.totals.rejected_frames == 10);
   worker.hear(middle_step(1, 0, 3), kBefore, Lane::Control);  // the wrong lane
   worker.hear(Activate{kEpoch}, kBefore);                     // not the hub
   worker.hear(Goodbye{"go"}, kBefore);
   worker.hear(JoinReply{}, kHub);
   CHECK(worker.commands.empty());
-  CHECK(worker.state.totals.rejected_frames == 12);
+  CHECK(worker.state.totals.rejected_frames == 14);
   worker.hear(middle_step(1, 0, 3), kBefore, Lane::Data);
   CHECK(worker.count<RunStep>() == 1);  // none of it did any harm
 }
@@ -330,14 +336,55 @@ TEST_CASE("decode and prefill are timed apart, and closes count as neither") {
   CHECK(worker.sent<Beat>()->decode_steps == 0);
 }
 
-TEST_CASE("refused and goodbye end the process, with failure and without") {
+TEST_CASE("a refusal ends the process, a farewell does not: layers stay, and the hub is greeted again") {
   WorkerDriver worker;
+  worker.run_plan(middle_plan());
+  worker.hear(Goodbye{"the coordinator stopped"});
+  worker.tick(std::chrono::seconds(1));
+  CHECK(worker.commands.empty());  // no beat for nobody
+  CHECK(worker.state.active);
+  worker.feed(NetworkEvent(PeerDown{kHub, Lane::Control, true}));
+  worker.feed(NetworkEvent(PeerUp{kHub, Lane::Control}));
+  CHECK(worker.sent<Hello>()->epoch == kEpoch);
+  CHECK(worker.count<Exit>() == 0);
   worker.hear(Refused{"the name is taken"});
-  const auto refused = worker.take<Exit>();
-  CHECK(refused->status == 1);
-  CHECK(refused->reason.find("the name is taken") != std::string::npos);
-  worker.hear(Goodbye{"drained"});
-  CHECK(worker.take<Exit>()->status == 0);
+  CHECK(worker.take<Exit>()->reason.find("the name is taken") != std::string::npos);
+}
+
+TEST_CASE("a worker whose key the hub's control lane refuses joins again") {
+  WorkerDriver worker;
+  worker.run_plan(middle_plan());
+  worker.feed(NetworkEvent(PeerDown{kHub, Lane::Control, false, "the connection broke"}));
+  worker.feed(NetworkEvent(PeerDown{kHub, Lane::Data, false, "it refused our key", true}));
+  CHECK(worker.count<JoinAgain>() == 0);
+  worker.feed(NetworkEvent(PeerDown{kHub, Lane::Control, false, "it refused our key", true}));
+  CHECK(worker.count<JoinAgain>() == 1);
+}
+
+TEST_CASE("a stage takes no more sequences than planned, and frees closed ones first") {
+  WorkerDriver worker;
+  PlanMessage plan = middle_plan();
+  plan.max_sequences = 2;
+  worker.run_plan(plan);
+  const auto take = [&](std::vector<RowGroup> groups) {
+    worker.clear();
+    worker.hear(frame_of(kEpoch, 1, std::move(groups), width()), kBefore, Lane::Data);
+    return worker.count<RunStep>() == 1;
+  };
+  CHECK_FALSE(take({group_of(1, 1, 0, 1), group_of(2, 1, 0, 1), group_of(3, 1, 0, 1)}));
+  CHECK(take({group_of(1, 1, 0, 1), group_of(2, 1, 0, 1)}));
+  CHECK_FALSE(take({group_of(3, 1, 0, 1)}));
+  const auto refused = worker.sent<StepRefused>();
+  REQUIRE(refused);
+  CHECK(refused->reason == RefusalReason::OutOfMemory);
+  CHECK(refused->detail.find("2 sequences") != std::string::npos);
+  CHECK(take({group_of(1, 2, 1, 1), group_of(2, 2, 1, 1)}));  // those that run go on
+  CHECK(take({group_of(9, 1, 0, 0, kCloses)}));               // of one unknown: frees nothing
+  CHECK_FALSE(take({group_of(9, 2, 0, 0, kCloses), group_of(3, 1, 0, 1)}));
+  CHECK(take({group_of(1, 3, 2, 0, kCloses), group_of(3, 1, 0, 1)}));
+  CHECK_FALSE(take({group_of(1, 4, 0, 1)}));  // a parked one comes back when there is room
+  CHECK(take({group_of(2, 3, 2, 0, kCloses)}));
+  CHECK(take({group_of(1, 4, 0, 1)}));
 }
 
 TEST_CASE("a plan without stages of its own frees everything") {
@@ -403,15 +450,17 @@ TEST_CASE("neighbours are connected once, and forgotten when no plan has named t
   }
 }
 
-TEST_CASE("pings are answered with as many bytes as they ask for") {
+TEST_CASE("pings are answered, without the bytes that came with them") {
   WorkerDriver worker;
-  worker.hear(Ping{.nonce = 5, .echo_bytes = 100, .from = kBefore}, kBefore, Lane::Data);
+  Ping ping{.nonce = 5, .from = kBefore};
+  ping.payload.push_back(Payload::owning(std::vector<std::byte>(100)));
+  worker.hear(std::move(ping), kBefore, Lane::Data);
   DeviceId to{};
   const auto pong = worker.sent<Pong>(&to);
   REQUIRE(pong);
   CHECK(to == kBefore);
   CHECK(pong->nonce == 5);
-  CHECK(pong->payload.front().size() == 100);
+  CHECK(pong->payload.empty());
 }
 
 }  // namespace shoal
