@@ -25,7 +25,7 @@ target_compile_definitions(project_options INTERFACE $<$<CONFIG:Release>:_GLIBCX
 target_link_options(project_options INTERFACE -Wl,-z,relro,-z,now -Wl,--as-needed)
 if(SHOAL_SANITIZE)
   target_compile_options(project_options INTERFACE -fsanitize=${SHOAL_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
-  # Where the arithmetic is, slow tests would hurt; elsewhere slow builds do, and a check of every pointer doubles them.
+  # Where the work is (ARITHMETIC), slow tests would hurt; elsewhere slow builds do, and a check of every pointer doubles them.
   target_compile_options(project_options INTERFACE
     $<IF:$<BOOL:$<TARGET_PROPERTY:SHOAL_IS_ARITHMETIC>>,-O1,-O0>
     $<$<NOT:$<BOOL:$<TARGET_PROPERTY:SHOAL_IS_ARITHMETIC>>>:-fno-sanitize=vptr$<COMMA>null$<COMMA>alignment>)

@@ -1,8 +1,8 @@
 #include "coordinator/cluster_view.h"
 
 #include <algorithm>
-#include <set>
 #include <nlohmann/json.hpp>
+#include <set>
 
 namespace shoal {
 namespace {

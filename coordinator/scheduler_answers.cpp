@@ -119,7 +119,7 @@ void Scheduler::report_prompt_row(Sequence& sequence, const CandidateRow& row) {
 }
 
 void Scheduler::choose(Sequence& sequence, const CandidateRow& row, Time now) {
-  const std::optional<Choice> choice = choose_token(row, sequence.request.sampling, config_.vocab_size);
+  const std::optional<ChosenToken> choice = choose_token(row, sequence.request.sampling, config_.vocab_size);
   if (!choice && sequence.depth >= config_.vocab_size) {
     return fail_sequence(
         sequence, {ErrorCode::Internal, "the model's answer holds no token to choose", "no_candidates"});

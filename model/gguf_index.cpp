@@ -258,8 +258,9 @@ void Indexer::check_overlaps() {
     const GgufTensor& after = index_.tensors[by_offset[i]];
     if (before.offset + before.size_bytes <= after.offset) continue;
     return in_.fail_at(tensor_positions_[by_offset[i]], ErrorCode::Corrupt,
-                       "tensor " + in_quotes(after.name) + " to begin after the end of " + in_quotes(before.name) +
-                           " at byte " + std::to_string(before.offset + before.size_bytes),
+                       "tensor " + in_quotes(after.name) + " to begin after the end of " +
+                           in_quotes(before.name) + " at byte " +
+                           std::to_string(before.offset + before.size_bytes),
                        "byte " + std::to_string(after.offset));
   }
 }

@@ -170,12 +170,12 @@ Status check_row(const CandidateRow& row, std::uint32_t vocab_size) {
   return check_end(row, vocab_size);
 }
 
-std::optional<Choice> choose_token(const CandidateRow& row, const SamplingParams& params,
-                                   std::uint32_t vocab_size) {
+std::optional<ChosenToken> choose_token(const CandidateRow& row, const SamplingParams& params,
+                                        std::uint32_t vocab_size) {
   const Candidate* best = chosen(row, params, vocab_size);
   if (!best) return std::nullopt;
   const BlockSum whole = merge_block_sums(row.raw);
-  Choice choice{.id = best->id, .logprob = logprob_of(whole, best->logit), .top = {}};
+  ChosenToken choice{.id = best->id, .logprob = logprob_of(whole, best->logit), .top = {}};
   for (const Candidate& candidate : row.by_raw) {
     if (choice.top.size() == params.top_logprobs) break;
     choice.top.push_back(TokenLogprob{candidate.id, logprob_of(whole, candidate.logit)});

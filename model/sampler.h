@@ -37,7 +37,7 @@ struct TokenLogprob {
   float logprob = 0;
 };
 
-struct Choice {
+struct ChosenToken {
   TokenId id = 0;
   float logprob = 0;              // of the raw logits
   std::vector<TokenLogprob> top;  // params.top_logprobs best, best first
@@ -54,8 +54,8 @@ Status check_row(const CandidateRow& row, std::uint32_t vocab_size);
 
 // top_p's mass is measured in what top_k left (in the whole vocabulary where top_k is off).
 // nullopt: top-p or min-p cuts inside the tail that was not returned; ask again with a greater depth.
-std::optional<Choice> choose_token(const CandidateRow& row, const SamplingParams& params,
-                                   std::uint32_t vocab_size);
+std::optional<ChosenToken> choose_token(const CandidateRow& row, const SamplingParams& params,
+                                        std::uint32_t vocab_size);
 
 // Block sums joined by block ascending; logprob_of(whole, logit) then costs one log.
 BlockSum merge_block_sums(std::span<const BlockSum> blocks);

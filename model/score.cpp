@@ -120,8 +120,8 @@ Status WholeModel::prefill(std::span<const TokenId> prompt, const SamplingParams
 
 // From output_; where its candidates end too early, the last row is run again and asked for the whole
 // vocabulary.
-Result<Choice> WholeModel::choose(const RowGroup& last, TokenId last_id, const SamplingParams& params) {
-  std::optional<Choice> choice = choose_token(output_.candidates.front(), params, config_.vocab_size);
+Result<ChosenToken> WholeModel::choose(const RowGroup& last, TokenId last_id, const SamplingParams& params) {
+  std::optional<ChosenToken> choice = choose_token(output_.candidates.front(), params, config_.vocab_size);
   if (choice) return *std::move(choice);
   const RowGroup again = next_group(last.first_position + last.num_rows - 1, 1, kWantsLastRow);
   if (Status ok = run(again, {&last_id, 1}, &params, config_.vocab_size); !ok) return fail(ok.error());
@@ -130,16 +130,17 @@ Result<Choice> WholeModel::choose(const RowGroup& last, TokenId last_id, const S
   return *std::move(choice);
 }
 
-Result<std::vector<Choice>> WholeModel::generate(std::span<const TokenId> prompt, SamplingParams params,
-                                                 std::uint32_t max_tokens, std::span<const TokenId> stops) {
+Result<std::vector<ChosenToken>> WholeModel::generate(std::span<const TokenId> prompt, SamplingParams params,
+                                                      std::uint32_t max_tokens,
+                                                      std::span<const TokenId> stops) {
   if (Status ok = check_ids(prompt); !ok) return fail(ok.error());
   params.answer_begin = static_cast<std::uint32_t>(prompt.size());
   RowGroup last;
   if (Status ok = prefill(prompt, params, last); !ok) return fail(ok.error());
   TokenId last_id = prompt.back();
-  std::vector<Choice> answer;
+  std::vector<ChosenToken> answer;
   while (answer.size() < max_tokens) {
-    Result<Choice> choice = choose(last, last_id, params);
+    Result<ChosenToken> choice = choose(last, last_id, params);
     if (!choice) return fail(choice.error());
     answer.push_back(*std::move(choice));
     last_id = answer.back().id;

@@ -59,15 +59,15 @@ class WholeModel {
 
   // Appends at most max_tokens tokens after the prompt; ends after the first token that is in `stops` (which
   // is the last returned). params.answer_begin is set to the prompt's length.
-  Result<std::vector<Choice>> generate(std::span<const TokenId> prompt, SamplingParams params,
-                                       std::uint32_t max_tokens, std::span<const TokenId> stops = {});
+  Result<std::vector<ChosenToken>> generate(std::span<const TokenId> prompt, SamplingParams params,
+                                            std::uint32_t max_tokens, std::span<const TokenId> stops = {});
 
  private:
   WholeModel() = default;
   Status check_ids(std::span<const TokenId> ids) const;
   Status run(const RowGroup& group, std::span<const TokenId> ids, const SamplingParams* params,
              std::uint32_t depth);
-  Result<Choice> choose(const RowGroup& last, TokenId last_id, const SamplingParams& params);
+  Result<ChosenToken> choose(const RowGroup& last, TokenId last_id, const SamplingParams& params);
   Status prefill(std::span<const TokenId> prompt, const SamplingParams& params, RowGroup& last);
   RowGroup next_group(std::uint32_t first_position, std::size_t num_rows, std::uint32_t flags);
 

@@ -159,6 +159,20 @@ def home_faults(tree, homes):
     return faults
 
 
+def definition_faults(tree):
+    """Types that two headers define under one name in namespace shoal: the linker would mix them without a word."""
+    faults, homes = [], {}
+    for path, text in sorted(tree.items()):
+        if not path.endswith(".h") or not re.search(r"^namespace shoal \{", text, re.M):
+            continue
+        for match in re.finditer(r"^(?:struct|class|enum class) (\w+)(?: final)?(?: : [^;\n]*)? \{", text, re.M):
+            line = text.count("\n", 0, match.start()) + 1
+            first = homes.setdefault(match.group(1), f"{path}:{line}")
+            if first != f"{path}:{line}":
+                faults.append(f"{path}:{line}: {match.group(1)} is defined in {first} too")
+    return faults
+
+
 class IncludeGraphTest(unittest.TestCase):
     """The product as it is."""
 
@@ -181,6 +195,9 @@ class IncludeGraphTest(unittest.TestCase):
 
     def test_link_lines_allow_what_the_table_allows(self):
         self.expect_none(link_faults(self.tree))
+
+    def test_a_type_is_defined_once(self):
+        self.expect_none(definition_faults(self.tree))
 
     def test_third_party_headers_stay_at_home(self):
         self.expect_none(home_faults(self.tree, HOMES))
@@ -228,6 +245,11 @@ class InventedTreeTest(unittest.TestCase):
     def test_a_folder_that_is_built_and_not_in_the_table_is_told(self):
         tree = self.tree(CMakeLists_txt=lambda text: text.replace("low mid top", "low mid more top"))
         self.expect(table_faults(tree), "CMakeLists.txt:1:")
+
+    def test_a_type_that_is_defined_twice_is_told(self):
+        tree = self.tree(low_socket_h=lambda text: text + "namespace shoal {\nclass A final {\n};\n}\n")
+        tree["mid/a.h"] = "namespace shoal {\nstruct A;\nstruct B {\n};\nstruct A {\n};\n}\n"
+        self.expect(definition_faults(tree), "mid/a.h:5: A is defined in low/socket.h:3")
 
     def test_an_include_against_the_table_is_told_with_its_line(self):
         self.expect(include_faults(self.tree(mid_a_cpp=lambda text: text + '\n#  include "top/c.h"\n')), "mid/a.cpp:3: mid/")

@@ -23,8 +23,8 @@ struct ChatMessage {
 
 // For models that carry no template: each message between <|im_start|>role and <|im_end|>.
 extern const std::string_view kChatMlTemplate;
-// Each message between <start_of_turn> and <end_of_turn>; the assistant is called model, and what the system says
-// opens the first turn, as Gemma was taught.
+// Each message between <start_of_turn> and <end_of_turn>; the assistant is called model, and what the system
+// says opens the first turn, as Gemma was taught.
 extern const std::string_view kTurnsTemplate;
 // Which of the two: the one whose marks are control tokens of this vocabulary; ChatML where neither's are.
 std::string_view fallback_chat_template(const Tokenizer& tokenizer);

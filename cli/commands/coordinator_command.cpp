@@ -102,8 +102,7 @@ void add_coordinator_command(CLI::App& app, int& status) {
   number("--prefill-chunk", options.cluster.scheduler.prefill_chunk, "rows of a prompt per step")
       ->check(CLI::Range(1, 512))
       ->group(kRareOptions);
-  text("--objective", arguments->objective, "WHAT",
-       "latency, throughput, or balanced: nearly the least latency, on even shoulders")
+  text("--objective", arguments->objective, "WHAT", "latency, throughput, or balanced (both)")
       ->check(CLI::IsMember({"latency", "throughput", "balanced"}))
       ->capture_default_str();
   text("--kernels", options.kernels, "NAME", "whose bits count (default: the fastest here)")

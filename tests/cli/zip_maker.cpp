@@ -16,7 +16,7 @@ std::uint32_t crc32(const std::string& bytes) {
 }
 
 void put(std::string& out, std::uint64_t value, int num_bytes) {
-  for (int i = 0; i < num_bytes; ++i) out += static_cast<char>((value >> (8 * i)) & 0xFF);
+  for (int i = 0; i < num_bytes; ++i) out += static_cast<char>(i < 8 ? (value >> (8 * i)) & 0xFF : 0);
 }
 
 // What the local header and the directory entry share: version, flags, method, time, date, checksum, sizes,

@@ -119,7 +119,8 @@ TEST_CASE("sampling fields reach the sampler under each of their names") {
   CHECK_FALSE(std::get<ChatRequest>(other).options.max_tokens);
 }
 
-TEST_CASE("a request that says nothing of sampling gets what suits small models, one that does gets just that") {
+TEST_CASE(
+    "a request that says nothing of sampling gets what suits small models, one that does gets just that") {
   const SamplingParams silent = std::get<ChatRequest>(chat("")).options.sampling;
   CHECK(silent.temperature == 0.2f);
   CHECK(silent.top_p == 0.9f);

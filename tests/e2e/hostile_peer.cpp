@@ -1,7 +1,7 @@
 // Somebody who should not be listened to, against a running cluster; says what came of it.
-//   hostile_peer old-protocol HUB TOKEN            asks to join in a later protocol version: prints the answer
-//   hostile_peer join HUB TOKEN KEYFILE            joins as "mallory" and prints the hub's data endpoint and key
-//   hostile_peer send ENDPOINT SERVER_KEY KEYFILE garbage|truncated|oversized|stale
+//   hostile_peer old-protocol HUB TOKEN            asks to join in a later protocol version: prints the
+//   answer hostile_peer join HUB TOKEN KEYFILE            joins as "mallory" and prints the hub's data
+//   endpoint and key hostile_peer send ENDPOINT SERVER_KEY KEYFILE garbage|truncated|oversized|stale
 #include <chrono>
 #include <cstdio>
 #include <functional>

@@ -174,12 +174,12 @@ class StartTest(unittest.TestCase):
                 self.assertIn(path.encode(), bad.stderr)
 
     def test_up_on_a_port_where_another_cluster_answers_ends_with_the_reason(self):
-        with tempfile.TemporaryDirectory() as directory:
+        with tempfile.TemporaryDirectory() as directory, Cluster(tiny_model(), workers=1) as other:
             config = os.path.join(directory, "one.yaml")
             with open(config, "w", encoding="utf-8") as file:
                 file.write("version: 1\nmodels:\n  - " + tiny_model() + "\ndevices:\n  - name: only\n")
             ended = subprocess.run([f"{BIN}/shoal", "up", config, "--state", directory + "/state", "--cluster-port", "0",
-                                    "--port", str(self.cluster.http_port)], capture_output=True, text=True, timeout=60)
+                                    "--port", str(other.http_port)], capture_output=True, text=True, timeout=60)
             self.assertNotEqual(ended.returncode, 0)
             self.assertIn("port is taken", ended.stderr)
             self.assertNotIn("Ready", ended.stdout)

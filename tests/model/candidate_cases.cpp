@@ -42,9 +42,9 @@ CandidateRow CandidateCase::whole(std::uint32_t depth) const {
   return slice(Range{0, static_cast<std::uint32_t>(div_ceil(logits.size(), kHeadBlockRows))}, depth);
 }
 
-Choice CandidateCase::choose(std::span<const std::uint32_t> bounds) const {
-  if (std::optional<Choice> choice = choose_token(merged(bounds), params, vocab_size())) return *choice;
-  std::optional<Choice> choice = choose_token(merged(bounds, vocab_size()), params, vocab_size());
+ChosenToken CandidateCase::choose(std::span<const std::uint32_t> bounds) const {
+  if (std::optional<ChosenToken> choice = choose_token(merged(bounds), params, vocab_size())) return *choice;
+  std::optional<ChosenToken> choice = choose_token(merged(bounds, vocab_size()), params, vocab_size());
   REQUIRE(choice);
   return *choice;
 }

@@ -25,7 +25,7 @@ struct CandidateCase {
   CandidateRow merged(std::span<const std::uint32_t> bounds, std::uint32_t depth = 0) const;
   CandidateRow whole(std::uint32_t depth = 0) const;
   // The choice as the hub makes it: from the ordinary depth, else from the whole vocabulary.
-  Choice choose(std::span<const std::uint32_t> bounds) const;
+  ChosenToken choose(std::span<const std::uint32_t> bounds) const;
 
   // The definition of docs/ARITHMETIC.md over the whole vocabulary at once, masses in f64.
   TokenId brute_force_choice() const;

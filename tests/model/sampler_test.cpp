@@ -84,10 +84,10 @@ TEST_CASE(
     CAPTURE(seed);
     const CandidateCase c = random_case(seed);
     const TokenId expected = c.brute_force_choice();
-    const Choice whole = c.choose(kSplits[0]);
+    const ChosenToken whole = c.choose(kSplits[0]);
     CHECK(whole.id == expected);
     for (const auto& split : kSplits) {
-      const Choice choice = c.choose(split);
+      const ChosenToken choice = c.choose(split);
       CHECK(choice.id == whole.id);
       CHECK(choice.logprob == whole.logprob);
       REQUIRE(choice.top.size() == c.params.top_logprobs);
@@ -169,7 +169,7 @@ TEST_CASE("a cut inside the tail asks for more, and more decides") {
   CHECK(candidate_depth(c.params, kVocab) == 256);
   for (const auto& split : kSplits) {
     CHECK(!choose_token(c.merged(split), c.params, kVocab));
-    const std::optional<Choice> choice = choose_token(c.merged(split, kVocab), c.params, kVocab);
+    const std::optional<ChosenToken> choice = choose_token(c.merged(split, kVocab), c.params, kVocab);
     REQUIRE(choice);
     CHECK(choice->id == c.brute_force_choice());
   }
@@ -177,7 +177,7 @@ TEST_CASE("a cut inside the tail asks for more, and more decides") {
     c.logits[17] = 12;
     c.params.top_p = 0.9999999f;
     c.params.min_p = 0.5f;
-    const std::optional<Choice> choice = choose_token(c.merged(kSplits[1]), c.params, kVocab);
+    const std::optional<ChosenToken> choice = choose_token(c.merged(kSplits[1]), c.params, kVocab);
     REQUIRE(choice);
     CHECK(choice->id == 17);
   }

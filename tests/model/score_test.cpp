@@ -21,9 +21,9 @@ TinyModelOptions gemma() {
   return options;
 }
 
-std::vector<TokenId> ids_of(std::span<const Choice> choices) {
+std::vector<TokenId> ids_of(std::span<const ChosenToken> choices) {
   std::vector<TokenId> ids;
-  for (const Choice& choice : choices) ids.push_back(choice.id);
+  for (const ChosenToken& choice : choices) ids.push_back(choice.id);
   return ids;
 }
 
@@ -58,11 +58,11 @@ TEST_CASE("a greedy answer is the best token of every row of its own score") {
   const TinyModel model(72, gemma());
   WholeModel whole = open_whole(model, 32);
   std::vector<TokenId> ids = random_ids(18, 70, model.config().vocab_size);
-  const Result<std::vector<Choice>> answer =
+  const Result<std::vector<ChosenToken>> answer =
       whole.generate(ids, {.temperature = 0, .top_logprobs = 2, .logit_bias = {}}, 60);
   REQUIRE(answer);
   REQUIRE(answer->size() == 60);
-  for (const Choice& choice : *answer) ids.push_back(choice.id);
+  for (const ChosenToken& choice : *answer) ids.push_back(choice.id);
   const Result<Score> score = whole.score(ids, {.top = 2});
   REQUIRE(score);
   for (std::size_t i = 0; i < 60; ++i) {
@@ -71,7 +71,7 @@ TEST_CASE("a greedy answer is the best token of every row of its own score") {
     CHECK(score->rows[69 + i].top[1].id == (*answer)[i].top.at(1).id);
   }
   const std::vector<TokenId> stops{(*answer)[7].id};
-  const Result<std::vector<Choice>> stopped =
+  const Result<std::vector<ChosenToken>> stopped =
       whole.generate(std::span(ids).first(70), {.temperature = 0, .logit_bias = {}}, 60, stops);
   REQUIRE(stopped);
   CHECK(stopped->size() <= 8);
@@ -111,7 +111,7 @@ TEST_CASE("what does not fit is refused with the numbers, and an answer ends at 
   CHECK(!whole.generate({}, {}, 1));
   const std::vector<TokenId> bad{600};
   CHECK(!whole.score(bad, {}));
-  const Result<std::vector<Choice>> answer =
+  const Result<std::vector<ChosenToken>> answer =
       whole.generate(std::span(ids).first(510), {.temperature = 0, .logit_bias = {}}, 60);
   REQUIRE(answer);
   CHECK(answer->size() == 3);  // two more positions, and the token that would be the 513th

@@ -56,11 +56,11 @@ InferenceRequest request_of(std::vector<TokenId> prompt, std::uint32_t max_token
 std::vector<TokenId> whole_model_answer(const TinyModel& model, const InferenceRequest& request) {
   Result<WholeModel> whole = WholeModel::open(model.path(), *runnable_kernels().back(), 1, 512, 64);
   REQUIRE(whole.has_value());
-  const Result<std::vector<Choice>> choices =
+  const Result<std::vector<ChosenToken>> choices =
       whole->generate(request.prompt, request.sampling, request.max_tokens);
   REQUIRE(choices.has_value());
   std::vector<TokenId> ids;
-  for (const Choice& choice : *choices) ids.push_back(choice.id);
+  for (const ChosenToken& choice : *choices) ids.push_back(choice.id);
   return ids;
 }
 

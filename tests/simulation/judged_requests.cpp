@@ -113,10 +113,10 @@ JudgedRequest judge(const TinyModel& model, InferenceRequest request) {
   WholeModel whole = whole_model(model);
   JudgedRequest judged;
   judged.request = std::move(request);
-  const Result<std::vector<Choice>> choices =
+  const Result<std::vector<ChosenToken>> choices =
       whole.generate(judged.request.prompt, judged.request.sampling, judged.request.max_tokens);
   REQUIRE(choices.has_value());
-  for (const Choice& choice : *choices) {
+  for (const ChosenToken& choice : *choices) {
     judged.tokens.push_back(choice.id);
     judged.logprobs.push_back(choice.logprob);
   }

@@ -1,1 +1,2 @@
-// Only there to carry the tests' precompiled headers (tests/CMakeLists.txt): test_main.cpp is built without them.
+// Only there to carry the tests' precompiled headers (tests/CMakeLists.txt): test_main.cpp is built without
+// them.

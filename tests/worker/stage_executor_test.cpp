@@ -73,7 +73,7 @@ class Pipeline {
       position += rows;
       next.erase(next.begin(), next.begin() + rows);
       if (!last) continue;
-      const std::optional<Choice> choice =
+      const std::optional<ChosenToken> choice =
           choose_token(candidates.rows.front(), params, model_.config().vocab_size);
       REQUIRE(choice);
       answer.push_back(choice->id);
@@ -119,10 +119,10 @@ TEST_CASE(
   const std::vector<TokenId> prompt = prompt_of(21);
   Result<WholeModel> whole = WholeModel::open(model.path(), *runnable_kernels().back(), 1, 512, 64);
   REQUIRE(whole);
-  const Result<std::vector<Choice>> expected = whole->generate(prompt, sampling(), 12);
+  const Result<std::vector<ChosenToken>> expected = whole->generate(prompt, sampling(), 12);
   REQUIRE(expected);
   std::vector<TokenId> tokens;
-  for (const Choice& choice : *expected) tokens.push_back(choice.id);
+  for (const ChosenToken& choice : *expected) tokens.push_back(choice.id);
   const std::uint32_t head = model.config().head_unit();
   for (const std::vector<std::uint32_t>& cuts : std::vector<std::vector<std::uint32_t>>{
            {}, {1}, {4}, {head}, {1, head}, {2, 3, 5}, {1, 2, 3, 4, 5, 6, 7}}) {

@@ -100,10 +100,10 @@ std::vector<TokenId> expected_answer(const TinyModel& model, const std::vector<T
                                      std::uint32_t count) {
   Result<WholeModel> whole = WholeModel::open(model.path(), *runnable_kernels().back(), 1, 512, 64);
   REQUIRE(whole);
-  const Result<std::vector<Choice>> choices = whole->generate(prompt, {}, count);
+  const Result<std::vector<ChosenToken>> choices = whole->generate(prompt, {}, count);
   REQUIRE(choices);
   std::vector<TokenId> tokens;
-  for (const Choice& choice : *choices) tokens.push_back(choice.id);
+  for (const ChosenToken& choice : *choices) tokens.push_back(choice.id);
   return tokens;
 }
 
