@@ -103,8 +103,9 @@ void ThreadPool::State::worker_loop(std::size_t thread) {
   while (true) {
     const auto news = [&] { return published.load(std::memory_order_acquire) != taken; };
     if (!spin_until(news)) published.wait(taken, std::memory_order_acquire);
-    if (stopping.load(std::memory_order_acquire)) return;
+    // In this order: whoever takes the number that the end publishes has seen `stopping`.
     taken = published.load(std::memory_order_acquire);
+    if (stopping.load(std::memory_order_acquire)) return;
     work_on(taken, thread);
   }
 }
@@ -145,7 +146,9 @@ void ThreadPool::run(std::size_t count, std::size_t grain, Job job, void* contex
   s.context.store(context, std::memory_order_release);
   s.done.store(0, std::memory_order_release);
   s.claim.store(claim_of(job_number, 0), std::memory_order_release);
-  s.published.store(job_number, std::memory_order_release);
+  // Sequentially consistent: notify_all looks whether anybody waits, and that look must not pass the store,
+  // or a thread about to park sleeps through the job.
+  s.published.store(job_number, std::memory_order_seq_cst);
   s.published.notify_all();
 
   s.work_on(job_number, 0);

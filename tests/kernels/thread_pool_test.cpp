@@ -141,9 +141,9 @@ TEST_CASE("finished counts the items of all jobs") {
   CHECK(pool.finished() == 105);
 }
 
-TEST_CASE("a pool may end at once, parked or not") {
-  for (int i = 0; i < 50; ++i) {
-    ThreadPool pool(3);
-    if (i % 2 == 0) pool.parallel_for(10, 1, [](std::size_t, std::size_t, std::size_t) {});
+TEST_CASE("a pool may end at once, parked or not, and while threads still look at its last job") {
+  for (int i = 0; i < 12000; ++i) {
+    ThreadPool pool(2 + static_cast<std::size_t>(i % 7));
+    if (i % 4 != 0) pool.parallel_for(10, 1, [](std::size_t, std::size_t, std::size_t) {});
   }
 }
