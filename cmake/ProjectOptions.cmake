@@ -56,11 +56,12 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT CMAKE_DISABLE_PRECOMPILE_HEADERS
 endif()
 
 # shoal_library(NAME SOURCES... [PUBLIC targets...] [PRIVATE targets...]
-#   [PRECOMPILE <heavy/header> ... | NO_PRECOMPILED] [ARITHMETIC]): one folder, one target.
+#   [PRECOMPILE <heavy/header> ... | NO_PRECOMPILED] [ARITHMETIC]): one folder, one target. ARITHMETIC: work is done
+# here, so sanitizers keep it optimised.
 function(shoal_library name)
   cmake_parse_arguments(ARG "NO_PRECOMPILED;ARITHMETIC" "" "SOURCES;PUBLIC;PRIVATE;PRECOMPILE" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
-  if(ARG_PRECOMPILE)
+  if(ARG_PRECOMPILE OR (ARG_ARITHMETIC AND SHOAL_SANITIZE AND NOT ARG_NO_PRECOMPILED))  # flags of its own want headers of its own
     target_precompile_headers(${name} PRIVATE ${STANDARD_HEADERS} ${ARG_PRECOMPILE})
   elseif(NOT ARG_NO_PRECOMPILED)
     target_precompile_headers(${name} REUSE_FROM standard_headers)

@@ -1,1 +1,1 @@
-// Only there to carry the precompiled headers (ProjectOptions.cmake).
+// Only there to carry precompiled headers: the folders' (ProjectOptions.cmake) and the tests' (tests/CMakeLists.txt).

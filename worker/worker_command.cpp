@@ -124,31 +124,37 @@ struct Arguments {
   bool help = false;
 };
 
-// Empty if the option's value makes sense.
-std::string take_option(int option, const std::string& value, Arguments& arguments) {
+// Where an option goes whose value is any text; null for the others.
+std::string* text_option(int option, Arguments& arguments) {
   WorkerOptions& options = arguments.options;
   switch (option) {
     case kHub:
-      options.hub = value;
-      return "";
+      return &options.hub;
     case kToken:
-      arguments.token = value;
-      return "";
+      return &arguments.token;
     case kTokenFile:
-      arguments.token_file = value;
-      return "";
+      return &arguments.token_file;
     case kName:
-      options.name = value;
-      return "";
+      return &options.name;
     case kState:
-      options.state_directory = value;
-      return "";
+      return &options.state_directory;
     case kListen:
-      options.listen_host = value;
-      return "";
+      return &options.listen_host;
     case kKernels:
-      options.kernels = value;
-      return "";
+      return &options.kernels;
+    default:
+      return nullptr;
+  }
+}
+
+// Empty if the option's value makes sense.
+std::string take_option(int option, const std::string& value, Arguments& arguments) {
+  if (std::string* text = text_option(option, arguments)) {
+    *text = value;
+    return "";
+  }
+  WorkerOptions& options = arguments.options;
+  switch (option) {
     case kMemory: {
       const std::optional<std::uint64_t> size = parse_size(value);
       if (!size) return "--memory \"" + value + "\" is no size (for example 512M or 2G)";
