@@ -213,7 +213,10 @@ RowBlock read_row_block(WeightType type, const std::byte* panel, std::size_t row
     result.scale = d * static_cast<float>(raw.scale[0]);
     result.min = -(m * static_cast<float>(raw.min));
   }
-  for (int half = 0; half < 2; ++half) result.scale6[half] = static_cast<std::int8_t>(raw.scale[half]);
+  for (int half = 0; half < 2; ++half) {
+    const auto scale = static_cast<std::int8_t>(raw.scale[half]);
+    result.scale6[half] = scale;  // NOLINT(bugprone-signed-char-misuse): it is signed
+  }
   return result;
 }
 

@@ -63,7 +63,8 @@ void dequantise_block(WeightType type, const RowBlock& block, float* out) {
         out[i] = block.scale * static_cast<float>(q);
         break;
       case WeightType::Q6_K:
-        out[i] = (block.scale * static_cast<float>(block.scale6[i / 16])) * static_cast<float>(q - kOffset6);
+        out[i] = (block.scale * static_cast<float>(block.scale6[i < 16 ? 0 : 1])) *
+                 static_cast<float>(q - kOffset6);
         break;
       default:
         out[i] = fma_f32(block.scale, static_cast<float>(q), block.min);  // Q4_1, Q5_1, Q4_K, Q5_K

@@ -309,7 +309,7 @@ void KvCache::block_tables(std::uint32_t slot, std::uint32_t layer, std::uint16_
     }
     return;
   }
-  SHOAL_CHECK(!"the layer belongs to this stage");
+  SHOAL_CHECK(false && "the layer belongs to this stage");
 }
 
 }  // namespace shoal

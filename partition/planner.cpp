@@ -86,11 +86,11 @@ class Planner {
 
   // A narrow beam for an incumbent, then the proof.
   SearchOutcome search_space(PathSearch& search, const SearchOutcome& incumbent) const {
-    const SearchOutcome first = search.run({kBeamWidth, kExactLabels}, incumbent);
+    SearchOutcome first = search.run({kBeamWidth, kExactLabels}, incumbent);
     if (first.complete) return first;
     if (is_small()) return search.run({.max_labels = kExactLabels}, first);
     if (candidates_.size() <= kExactUniformDevices) {
-      const SearchOutcome tried = search.run({.max_labels = kTryLabels}, first);
+      SearchOutcome tried = search.run({.max_labels = kTryLabels}, first);
       if (tried.complete) return tried;
       return search.run({kWideBeam, kExactLabels}, tried);
     }
@@ -255,7 +255,7 @@ class Planner {
     space.min_devices = std::max(1u, problem_.min_stages);
     space.exact_devices = n;
     PathSearch search(space);
-    const SearchOutcome first = search.run({kBeamWidth, kExactLabels}, in_time);
+    SearchOutcome first = search.run({kBeamWidth, kExactLabels}, in_time);
     if (first.complete || !is_small()) return first;
     return search.run({.max_labels = kLevelLabels}, first);
   }

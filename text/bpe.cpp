@@ -124,7 +124,7 @@ std::uint32_t Bpe::rank_of(TokenId left, TokenId right) const {
 
 Status Bpe::encode(std::string_view text, PieceCache& cache, std::vector<TokenId>& ids) const {
   std::vector<std::string_view> pieces;
-  if (const Status split = pre_tokenizer_.split(text, pieces); !split) return split;
+  if (Status split = pre_tokenizer_.split(text, pieces); !split) return split;
   Scratch scratch;
   for (const std::string_view piece : pieces) {
     cache.append(piece, ids, [&] { encode_piece(piece, scratch, ids); });

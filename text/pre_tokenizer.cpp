@@ -139,7 +139,7 @@ struct PreTokenizer::State {
     for (const Pattern& pattern : patterns) {
       next.clear();
       for (const std::string_view piece : scratch) {
-        if (const Status cut = matcher.cut(pattern, piece, next); !cut) return cut;
+        if (Status cut = matcher.cut(pattern, piece, next); !cut) return cut;
       }
       scratch.swap(next);
     }
@@ -181,7 +181,7 @@ Status PreTokenizer::split(std::string_view text, std::vector<std::string_view>&
       ++at;
       continue;
     }
-    const Status split_up = state_->split_run(text.substr(at, run), matcher, run_pieces, scratch);
+    Status split_up = state_->split_run(text.substr(at, run), matcher, run_pieces, scratch);
     if (!split_up) return split_up;
     pieces.insert(pieces.end(), run_pieces.begin(), run_pieces.end());
     at += run;

@@ -169,7 +169,7 @@ void SimWorld::State::close(const SimConnectionPtr& connection, const SimProcess
   }
   const Time arrival =
       std::max(clock.now() + delay(by.host(), other->host()), connection->direction(upwards).last_arrival);
-  at(arrival, [=, this, text = std::string(reason)] {
+  at(arrival, [=, text = std::string(reason)] {
     if (!connection->open) return;
     connection->open = false;
     if (!other->dead) other->connection_lost(connection, text);

@@ -182,7 +182,7 @@ std::string printf_field(Runtime& runtime, const Value& value, Spec spec) {
 // The values a % format takes, in order or by name.
 class FormatValues {
  public:
-  FormatValues(Runtime& runtime, const Value& values) : runtime_(runtime), values_(values) {}
+  explicit FormatValues(const Value& values) : values_(values) {}
 
   Value next() {
     const bool is_tuple = values_.is_tuple();
@@ -209,7 +209,6 @@ class FormatValues {
   }
 
  private:
-  Runtime& runtime_;
   const Value& values_;
   std::size_t taken_ = 0;
   bool by_name_ = false;
@@ -330,7 +329,7 @@ std::string replacement(Runtime& runtime, std::string_view field, const Argument
 }  // namespace
 
 std::string printf_formatted(Runtime& runtime, const std::string& format, const Value& values) {
-  FormatValues source(runtime, values);
+  FormatValues source(values);
   std::string out;
   std::string_view rest = format;
   while (!rest.empty()) {

@@ -133,7 +133,7 @@ Value Interpreter::evaluate_node(const TestExpression& node, int) {
 }
 
 Value Interpreter::evaluate_node(const UnaryExpression& node, int) {
-  const Value operand = evaluate(*node.operand);
+  Value operand = evaluate(*node.operand);
   switch (node.op) {
     case UnaryOperator::Not:
       return !is_truthy(operand);

@@ -102,7 +102,7 @@ std::string float_repr(double number) {
   if (std::isinf(number)) return number < 0 ? "-inf" : "inf";
   char buffer[40];
   const auto end = std::to_chars(buffer, buffer + sizeof buffer, number, std::chars_format::scientific).ptr;
-  const std::string scientific(buffer, end);
+  std::string scientific(buffer, end);
   const std::size_t e = scientific.find('e');
   const int exponent = std::stoi(scientific.substr(e + 1));
   if (exponent < -4 || exponent >= 16) return scientific;

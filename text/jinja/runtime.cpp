@@ -14,7 +14,7 @@ Value Runtime::call(const Value& callee, Arguments arguments) {
   budget_.step();
   if (callee.is_undefined()) throw_error(callee.why_undefined());
   if (!callee.is_object()) throw_error("'" + type_name(callee) + "' object is not callable");
-  const std::shared_ptr<Object> object = callee.object();  // outlives its own name
+  const std::shared_ptr<Object> object = callee.object();  // NOLINT: outlives its own name
   return object->call(*this, std::move(arguments));
 }
 
