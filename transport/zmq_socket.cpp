@@ -42,7 +42,6 @@ std::size_t max_frame_bytes(Lane lane) {
     case Lane::Control:
       return kMaxControlBytes;
     case Lane::Data:
-      return kMaxPayloadChunkBytes;
     case Lane::Bulk:
       return kMaxPayloadChunkBytes;
   }

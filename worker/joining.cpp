@@ -18,6 +18,7 @@ Result<JoinReply> ask_to_join(ZmqNetwork& network, const Endpoint& hub, const Wo
                               const JoinRequest& request, const std::atomic<bool>& stop) {
   const Time start = now();
   Time reachable_since{};
+  bool said_waiting = false;
   std::vector<NetworkEvent> events;
   while (!stop) {
     events.clear();
@@ -32,6 +33,10 @@ Result<JoinReply> ask_to_join(ZmqNetwork& network, const Endpoint& hub, const Wo
     if (now() - start < kTokenPatience) continue;
     if (reachable_since == Time{} && accepts_connections(hub.host, hub.port, kProbeMs))
       reachable_since = now();
+    if (reachable_since == Time{} && !said_waiting) {  // nobody should look at a silent screen for a minute
+      said_waiting = true;
+      log_warn("hub_not_reached", {{"hub", options.hub}, {"note", "nothing listens there yet; trying on"}});
+    }
     if (reachable_since != Time{} && now() - reachable_since > kTokenPatience) {
       return fail(ErrorCode::InvalidArgument,
                   "the hub at " + options.hub +

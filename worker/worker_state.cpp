@@ -59,10 +59,10 @@ void connect_peers(WorkerState& state, const std::vector<PeerAddress>& peers, Ti
 void forget_peers(WorkerState& state, Time now, Commands& commands) {
   const std::vector<PeerAddress>& neighbours = state.active->plan.peers;
   std::erase_if(state.peers, [&](const auto& known) {
-    const auto& [device, peer] = known;
+    const DeviceId device = known.first;
     const bool is_neighbour =
         std::ranges::any_of(neighbours, [&](const PeerAddress& p) { return p.device == device; });
-    if (is_neighbour || now - peer.named_at < kForgetPeersAfter) return false;
+    if (is_neighbour || now - known.second.named_at < kForgetPeersAfter) return false;
     commands.push_back(DisconnectPeer{device, Lane::Data});
     commands.push_back(RevokePeer{device});
     return true;
