@@ -1,0 +1,24 @@
+#include "kernels/neon/kernels.h"
+
+namespace shoal::neon {
+
+const KernelTable& table() {
+  static constexpr KernelTable kTable = {
+      .name = "neon",
+      .quantise_rows = quantise_rows,
+      .matmul = matmul,
+      .rms_norm = rms_norm,
+      .silu_mul = silu_mul,
+      .gelu_mul = gelu_mul,
+      .add = add,
+      .scale = scale,
+      .rope = rope,
+      .kv_store = kv_store,
+      .attention = attention,
+      .max_sum = max_sum,
+      .gumbel = gumbel,
+  };
+  return kTable;
+}
+
+}  // namespace shoal::neon
