@@ -30,8 +30,10 @@ class Failed(Exception):
 
 class Cluster:
     def __init__(self, model, workers=3, threads=1, min_stages=None, memory=None, kernels=None, options=(), worker_options=(),
-                 state=None, lab=None, cluster_port=0):
-        """lab: a started lab.Lab of workers + 1 hosts; the hub runs on its first, worker i on host i + 1."""
+                 state=None, lab=None, cluster_port=0, programs=None):
+        """lab: a started lab.Lab of workers + 1 hosts; the hub runs on its first, worker i on host i + 1.
+        programs: by worker, the command line that its program starts with, where it is not this build's shoal-worker."""
+        self.programs = programs or {}
         self.lab = lab
         self.model, self.threads, self.kernels = model, threads, kernels
         self.cluster_port = cluster_port  # 0: chosen anew at each start of the coordinator
@@ -90,7 +92,8 @@ class Cluster:
 
     def start_worker(self, index):
         name = f"w{index}"
-        command = [f"{BIN}/shoal-worker", "--hub", f"{self.lab.address(0) if self.lab else '127.0.0.1'}:{self.join_port}", "--token", self.token, "--name", name,
+        program = self.programs.get(index, [f"{BIN}/shoal-worker"])
+        command = [*program, "--hub", f"{self.lab.address(0) if self.lab else '127.0.0.1'}:{self.join_port}", "--token", self.token, "--name", name,
                    "--state", f"{self.state}/{name}", "--threads", str(self.threads), *self.worker_options]
         if self.memory[index]:
             command += ["--memory", self.memory[index]]
