@@ -1,6 +1,7 @@
 #include "cli/bench.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <iterator>
 #include <map>
@@ -12,6 +13,7 @@
 #include "base/micro_batch.h"
 #include "cli/bench_model.h"
 #include "cli/bench_probes.h"
+#include "model/op_times.h"
 
 namespace shoal {
 namespace {
@@ -47,31 +49,13 @@ std::vector<BenchFigure> figures_of(const BenchTask& task) {
   return figures;
 }
 
-// What one sample moved and multiplied.
-struct Work {
-  double tokens = 0;
-  double bytes = 0;
-  double macs = 0;
-};
-
-Work work_of(const BenchFigure& figure, std::uint32_t steps, const ModelConfig& config,
-             const StepCosts& costs) {
-  Work work;
-  if (figure.kind == BenchFigure::Kind::Prefill) {
-    const auto rows = static_cast<double>(figure.rows);
-    work.tokens = rows;
-    work.bytes = static_cast<double>(costs.weight_bytes * div_ceil(figure.rows, kMaxRowsPerStep));
-    work.macs = rows * static_cast<double>(costs.layer_macs) + static_cast<double>(costs.head_macs);
-    return work;
-  }
-  std::uint64_t kv_bytes = 0;
-  for (std::uint32_t step = 0; step < steps; ++step) kv_bytes += kv_bytes_read(config, figure.depth + step);
-  work.tokens = static_cast<double>(std::uint64_t{steps} * figure.batch);
-  work.bytes = static_cast<double>(steps * costs.weight_bytes + figure.batch * kv_bytes);
-  work.macs = work.tokens * static_cast<double>(costs.layer_macs + costs.head_macs);
-  return work;
+Pass pass_of(const BenchFigure& figure, std::uint32_t steps) {
+  if (figure.kind == BenchFigure::Kind::Prefill)
+    return {.num_positions = figure.rows, .rows_per_step = kMaxRowsPerStep, .every_row_wanted = false};
+  return {.num_sequences = figure.batch, .first_position = figure.depth, .num_positions = steps};
 }
 
+// Measures one variant after the other.
 class Bencher {
  public:
   Bencher(const BenchTask& task, BenchReport& report, const Progress& progress)
@@ -88,6 +72,9 @@ class Bencher {
     for (std::uint32_t round = 0; round < task_.repeat; ++round)
       for (BenchFigure& figure : figures)
         if (Status ok = add_sample(figure); !ok) return ok;
+    if (task_.operations)
+      for (const BenchFigure& figure : figures)
+        if (Status ok = add_operations(figure); !ok) return ok;
     std::ranges::move(figures, std::back_inserter(run_.figures));
     report_.runs.push_back(std::move(run_));
     model_.reset();
@@ -146,11 +133,30 @@ class Bencher {
     if (!probed) return fail(probed.error());
     const Result<double> took = time(figure);
     if (!took) return fail(took.error());
-    const Work work = work_of(figure, task_.decode, model_->config(), report_.costs);
-    figure.samples.push_back(work.tokens / *took);
+    const Pass pass = pass_of(figure, task_.decode);
+    const Work work = work_of(model_->config(), report_.costs, pass);
+    figure.samples.push_back(static_cast<double>(pass.num_rows()) / *took);
     if (!task_.probes) return {};
     figure.read_shares.push_back(work.bytes / *took / probed->read);
     figure.peak_shares.push_back(work.macs / *took / probed->peak);
+    return {};
+  }
+
+  Status add_operations(const BenchFigure& figure) {
+    OpTimes times;
+    model_->stage().measure(&times);
+    const Result<double> took = time(figure);
+    model_->stage().measure(nullptr);
+    if (!took) return fail(took.error());
+    const Pass pass = pass_of(figure, task_.decode);
+    const std::array<Work, kNumOperations> work = work_by_operation(model_->config(), model_->specs(), pass);
+    OperationTimes table{.title = title_of(figure), .num_tokens = pass.num_rows(), .rows = {}};
+    for (std::size_t i = 0; i < kNumOperations; ++i) {
+      const auto operation = static_cast<Operation>(i);
+      if (const OpTimes::Entry& entry = times.of(operation); entry.calls > 0)
+        table.rows.push_back({name_of(operation), seconds(entry.time), work[i]});
+    }
+    run_.operations.push_back(std::move(table));
     return {};
   }
 
@@ -186,7 +192,8 @@ class Bencher {
   }
 
   void announce(const BenchFigure& figure) {
-    progress_(done_++, std::string(kernels_->name) + ", " + threads_text(run_.threads) + ": " + title_of(figure));
+    progress_(done_++,
+              std::string(kernels_->name) + ", " + threads_text(run_.threads) + ": " + title_of(figure));
   }
 
   const BenchTask& task_;
@@ -248,7 +255,7 @@ Result<BenchReport> run_bench(const BenchTask& task, const Progress& progress) {
   BenchReport report{.model_path = task.model_path,
                      .model_name = config->name,
                      .decode = task.decode,
-                     .costs = step_costs(*config, tensor_specs(*config, *file)),
+                     .costs = model_costs(*config, tensor_specs(*config, *file)),
                      .runs = {}};
   Bencher bencher(task, report, progress);
   for (const KernelTable* kernels : task.kernels)

@@ -24,8 +24,9 @@ struct BenchTask {
   std::uint32_t decode = 128;          // steps; 0: neither depths nor batches are measured
   std::uint32_t repeat = 5;            // >= 1
   bool probes = true;                  // what the device can do, measured beside every sample
+  bool operations = false;             // also where a pass's time goes
 
-  std::uint32_t longest() const;   // positions that any of it needs; at least 1
+  std::uint32_t longest() const;    // positions that any of it needs; at least 1
   std::size_t num_samples() const;  // of all figures
 };
 
@@ -55,6 +56,18 @@ struct BenchFigure {
 std::string title_of(const BenchFigure& figure);  // "prefill 512", "decode at 1024", "decode, 16 together"
 std::string threads_text(std::uint32_t threads);  // "1 thread"
 
+// Where one more pass of a figure spent its time.
+struct OperationTimes {
+  struct Row {
+    std::string_view name;
+    double seconds = 0;
+    Work work;
+  };
+  std::string title;  // the figure's
+  std::uint64_t num_tokens = 0;
+  std::vector<Row> rows;  // in the order of a step, without those that did not occur
+};
+
 // One kernel variant with one number of threads.
 struct BenchRun {
   std::string kernels;
@@ -62,13 +75,14 @@ struct BenchRun {
   std::vector<BenchFigure> figures;
   std::vector<double> read_bytes_per_second;  // the probes' samples
   std::vector<double> int8_macs_per_second;
+  std::vector<OperationTimes> operations;  // if asked for
 };
 
 struct BenchReport {
   std::string model_path;
   std::string model_name;
   std::uint32_t decode = 0;  // steps
-  StepCosts costs;
+  ModelCosts costs;
   std::vector<BenchRun> runs;
 };
 
