@@ -5,6 +5,7 @@
 
 #include "cli/progress_bar.h"
 #include "cli/table.h"
+#include "cli/terminal_text.h"
 
 namespace shoal {
 namespace {
@@ -125,7 +126,7 @@ Json run_json(const BenchRun& run) {
 std::string bench_text(const BenchReport& report) {
   const ModelCosts& costs = report.costs;
   std::string text =
-      report.model_name + ": a token reads " + human_bytes(static_cast<double>(costs.weight_bytes)) +
+      terminal_safe(report.model_name) + ": a token reads " + human_bytes(static_cast<double>(costs.weight_bytes)) +
       " of weights and takes " + number(static_cast<double>(costs.layer_macs + costs.head_macs) / 1e6, 1) +
       " million multiply-adds; in memory " +
       number(static_cast<double>(costs.stored_bytes) / static_cast<double>(costs.file_bytes), 3) +
