@@ -13,6 +13,7 @@
 #include "base/micro_batch.h"
 #include "cli/bench_model.h"
 #include "cli/bench_probes.h"
+#include "cli/bench_store.h"
 #include "model/op_times.h"
 
 namespace shoal {
@@ -64,7 +65,7 @@ class Bencher {
   Status measure(const KernelTable& kernels, std::uint32_t threads) {
     kernels_ = &kernels;
     run_ = {.kernels = kernels.name, .threads = threads, .figures = {}};
-    if (Status ok = measure_load(); !ok) return ok;
+    if (Status ok = measure_loads(); !ok) return ok;
     std::vector<BenchFigure> figures = figures_of(task_);
     if (Status ok = prepare(figures); !ok) return ok;
     // Round after round, so that a device that grows slow or is shared for a while shows in every figure's
@@ -83,25 +84,39 @@ class Bencher {
   }
 
  private:
-  // Open file to first token, again and again. The last model stays.
-  Status measure_load() {
-    BenchFigure load;
+  Status measure_loads() {
+    if (task_.restart && !store_) {
+      progress_(done_, "filling a worker's store");
+      const Result<GgufFile> file = GgufFile::open(task_.model_path);
+      if (!file) return fail(file.error());
+      Result<BenchStore> filled = BenchStore::fill(*file, run_.threads);
+      if (!filled) return fail(filled.error());
+      store_.emplace(*std::move(filled));
+    }
+    if (task_.restart)
+      if (Status ok = measure_load({.kind = BenchFigure::Kind::Restart}); !ok) return ok;
+    return measure_load({.kind = BenchFigure::Kind::Load});
+  }
+
+  // Open to first token, again and again. The last model stays.
+  Status measure_load(BenchFigure load) {
     for (std::uint32_t round = 0; round < task_.repeat; ++round) {
       announce(load);
       model_.reset();
       const auto start = SteadyTime::now();
       Result<BenchModel> model =
-          BenchModel::open(task_.model_path, *kernels_, run_.threads, capacity_of(task_));
+          load.kind == BenchFigure::Kind::Restart
+              ? BenchModel::reopen(*store_, *kernels_, run_.threads, capacity_of(task_))
+              : BenchModel::open(task_.model_path, *kernels_, run_.threads, capacity_of(task_));
       if (!model) return fail(model.error());
       model_.emplace(*std::move(model));
       if (Status ok = model_->prefill(1); !ok) return ok;
       const double took = seconds_since(start);
+      const Result<Probed> probed = probe();
+      if (!probed) return fail(probed.error());
       load.samples.push_back(took);
-      if (const Result<Probed> probed = probe(); !probed) {
-        return fail(probed.error());
-      } else if (task_.probes) {
+      if (task_.probes)
         load.read_shares.push_back(static_cast<double>(report_.costs.file_bytes) / took / probed->read);
-      }
     }
     run_.figures.push_back(std::move(load));
     return {};
@@ -201,6 +216,7 @@ class Bencher {
   const Progress& progress_;
   std::size_t done_ = 0;
   std::optional<DeviceProbes> probes_;
+  std::optional<BenchStore> store_;
   // Of the variant being measured:
   const KernelTable* kernels_ = nullptr;
   BenchRun run_;
@@ -216,7 +232,7 @@ std::uint32_t BenchTask::longest() const {
 }
 
 std::size_t BenchTask::num_samples() const {
-  return kernels.size() * threads.size() * (1 + figures_of(*this).size()) * repeat;
+  return kernels.size() * threads.size() * ((restart ? 2 : 1) + figures_of(*this).size()) * repeat;
 }
 
 std::string problem_with(const BenchTask& task, const ModelConfig& config) {
@@ -240,6 +256,7 @@ std::string threads_text(std::uint32_t threads) {
 
 std::string title_of(const BenchFigure& figure) {
   if (figure.kind == BenchFigure::Kind::Load) return "load to first token";
+  if (figure.kind == BenchFigure::Kind::Restart) return "restart to first token";
   if (figure.kind == BenchFigure::Kind::Prefill) return "prefill " + std::to_string(figure.rows);
   if (figure.batch > 1) return "decode, " + std::to_string(figure.batch) + " together";
   return "decode at " + std::to_string(figure.depth);

@@ -25,6 +25,7 @@ struct BenchTask {
   std::uint32_t repeat = 5;            // >= 1
   bool probes = true;                  // what the device can do, measured beside every sample
   bool operations = false;             // also where a pass's time goes
+  bool restart = false;                // also the load from a worker's store
 
   std::uint32_t longest() const;    // positions that any of it needs; at least 1
   std::size_t num_samples() const;  // of all figures
@@ -42,16 +43,18 @@ Spread spread_of(std::vector<double> samples);  // not empty
 
 // One measurement, repeated.
 struct BenchFigure {
-  enum class Kind : std::uint8_t { Load, Prefill, Decode };
+  enum class Kind : std::uint8_t { Load, Restart, Prefill, Decode };
   Kind kind = Kind::Load;
   std::uint32_t rows = 0;   // of the prompt
   std::uint32_t depth = 0;  // positions before the decode
   std::uint32_t batch = 1;  // sequences
 
-  std::vector<double> samples;  // tokens/s, of all sequences together; Load: seconds
+  std::vector<double> samples;  // tokens/s, of all sequences together; of loads: seconds
   // Of what the device could do, as the probe just before the sample says; empty without probes.
   std::vector<double> read_shares;  // of its read bandwidth
-  std::vector<double> peak_shares;  // of its int8 multiply-adds; none of Load
+  std::vector<double> peak_shares;  // of its int8 multiply-adds; none of loads
+
+  bool is_load() const { return kind == Kind::Load || kind == Kind::Restart; }
 };
 std::string title_of(const BenchFigure& figure);  // "prefill 512", "decode at 1024", "decode, 16 together"
 std::string threads_text(std::uint32_t threads);  // "1 thread"

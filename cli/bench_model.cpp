@@ -5,6 +5,7 @@
 
 #include "base/checked_math.h"
 #include "base/micro_batch.h"
+#include "model/gguf_shard_source.h"
 #include "model/kv_budget.h"
 
 namespace shoal {
@@ -50,12 +51,29 @@ Result<BenchModel> BenchModel::open(const std::string& path, const KernelTable& 
   model.specs_ = tensor_specs(model.config_, *model.file_);
   model.pool_ = std::make_unique<ThreadPool>(num_threads);
   model.source_ = std::make_unique<GgufShardSource>(*model.file_, *model.pool_);
-  Result<std::unique_ptr<StageBackend>> stage =
-      open_cpu_stage(whole_spec(model.config_, capacity), model.config_, model.specs_, *model.source_,
-                     kernels, *model.pool_);
-  if (!stage) return fail(stage.error().during("opening " + path));
-  model.stage_ = *std::move(stage);
+  if (Status ok = model.open_stage(kernels, capacity); !ok) return fail(ok.error().during("opening " + path));
   return model;
+}
+
+Result<BenchModel> BenchModel::reopen(const BenchStore& store, const KernelTable& kernels,
+                                      std::size_t num_threads, const BenchCapacity& capacity) {
+  BenchModel model;
+  model.config_ = store.config();
+  model.specs_ = store.specs();
+  model.pool_ = std::make_unique<ThreadPool>(num_threads);
+  Result<std::unique_ptr<ShardSource>> source = store.reopen();
+  if (!source) return fail(source.error());
+  model.source_ = *std::move(source);
+  if (Status ok = model.open_stage(kernels, capacity); !ok) return fail(ok.error());
+  return model;
+}
+
+Status BenchModel::open_stage(const KernelTable& kernels, const BenchCapacity& capacity) {
+  Result<std::unique_ptr<StageBackend>> stage =
+      open_cpu_stage(whole_spec(config_, capacity), config_, specs_, *source_, kernels, *pool_);
+  if (!stage) return fail(stage.error());
+  stage_ = *std::move(stage);
+  return {};
 }
 
 Status BenchModel::prefill(std::uint32_t num_rows) {

@@ -8,11 +8,12 @@
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "cli/bench_store.h"
 #include "kernels/kernel_table.h"
 #include "kernels/thread_pool.h"
 #include "model/gguf.h"
-#include "model/gguf_shard_source.h"
 #include "model/model_config.h"
+#include "model/shard_source.h"
 #include "model/stage_backend.h"
 
 namespace shoal {
@@ -33,6 +34,9 @@ class BenchModel {
   // say.
   static Result<BenchModel> open(const std::string& path, const KernelTable& kernels, std::size_t num_threads,
                                  const BenchCapacity& capacity);
+  // The same from a worker's store, where the panels already are.
+  static Result<BenchModel> reopen(const BenchStore& store, const KernelTable& kernels,
+                                   std::size_t num_threads, const BenchCapacity& capacity);
 
   const ModelConfig& config() const { return config_; }
   const std::vector<TensorSpec>& specs() const { return specs_; }
@@ -54,12 +58,13 @@ class BenchModel {
 
  private:
   BenchModel() = default;
+  Status open_stage(const KernelTable& kernels, const BenchCapacity& capacity);
   Status run_step(std::uint32_t num_sequences, std::uint32_t first_position, std::uint32_t num_rows,
                   bool wants_token);
 
   std::unique_ptr<GgufFile> file_;
   std::unique_ptr<ThreadPool> pool_;
-  std::unique_ptr<GgufShardSource> source_;
+  std::unique_ptr<ShardSource> source_;
   ModelConfig config_;
   std::vector<TensorSpec> specs_;
   std::unique_ptr<StageBackend> stage_;

@@ -32,7 +32,7 @@ std::string macs_per_second(double macs) {
 
 void add_figure(TextTable& table, const BenchFigure& figure) {
   const Spread spread = spread_of(figure.samples);
-  if (figure.kind == BenchFigure::Kind::Load) {
+  if (figure.is_load()) {
     table.add_row({title_of(figure), number(spread.median, 3) + " s", number(spread.low, 3),
                    number(spread.high, 3), "", percent(figure.read_shares), ""});
     return;
@@ -85,8 +85,8 @@ Json figure_json(const BenchFigure& figure) {
   using Kind = BenchFigure::Kind;
   const Spread spread = spread_of(figure.samples);
   Json json = {{"title", title_of(figure)}};
-  if (figure.kind == Kind::Load) {
-    json.update({{"kind", "load"}, {"unit", "seconds"}});
+  if (figure.is_load()) {
+    json.update({{"kind", figure.kind == Kind::Load ? "load" : "restart"}, {"unit", "seconds"}});
   } else if (figure.kind == Kind::Prefill) {
     json.update({{"kind", "prefill"}, {"unit", "tokens/s"}, {"rows", figure.rows}});
   } else {
@@ -126,8 +126,9 @@ Json run_json(const BenchRun& run) {
 std::string bench_text(const BenchReport& report) {
   const ModelCosts& costs = report.costs;
   std::string text =
-      terminal_safe(report.model_name) + ": a token reads " + human_bytes(static_cast<double>(costs.weight_bytes)) +
-      " of weights and takes " + number(static_cast<double>(costs.layer_macs + costs.head_macs) / 1e6, 1) +
+      terminal_safe(report.model_name) + ": a token reads " +
+      human_bytes(static_cast<double>(costs.weight_bytes)) + " of weights and takes " +
+      number(static_cast<double>(costs.layer_macs + costs.head_macs) / 1e6, 1) +
       " million multiply-adds; in memory " +
       number(static_cast<double>(costs.stored_bytes) / static_cast<double>(costs.file_bytes), 3) +
       " of the file's size\n";

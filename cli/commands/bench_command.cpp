@@ -30,6 +30,7 @@ struct Arguments {
   std::uint32_t decode = 128;
   std::uint32_t repeat = 5;
   bool operations = false;
+  bool restart = false;
   bool no_probes = false;
   bool json = false;
 };
@@ -59,7 +60,8 @@ Result<BenchTask> task_of(const Arguments& arguments) {
                  .decode = arguments.decode,
                  .repeat = arguments.repeat,
                  .probes = !arguments.no_probes,
-                 .operations = arguments.operations};
+                 .operations = arguments.operations,
+                 .restart = arguments.restart};
   for (const std::string& name : arguments.kernels) {
     const Result<const KernelTable*> kernels = choose_kernels(name);
     if (!kernels) return fail(kernels.error());
@@ -118,6 +120,8 @@ void add_bench_command(CLI::App& app, int& status) {
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   command->add_flag("--ops", a.operations, "also where the time goes, operation by operation");
+  command->add_flag("--restart", a.restart,
+                    "also the load from a worker's store (fills one in the cache first)");
   command->add_flag("--json", a.json, "every sample, for programs");
   command->add_flag("--no-probes", a.no_probes, "leave out what the device could do: no shares of it");
   command->footer(

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "cli/bench_tables.h"
+#include "tests/cli/scratch.h"
 #include "tests/support/tiny_model.h"
 
 namespace shoal {
@@ -132,6 +134,27 @@ TEST_CASE("every figure of a task is measured as often as asked, a batch of one 
   }
   CHECK(task.num_samples() == 10);
   CHECK(last_done == 9);  // before the last sample
+}
+
+TEST_CASE(
+    "a restart from a worker's store is measured beside the load from the file, and leaves nothing behind") {
+  const ScratchFolder cache;
+  const ScopedVariable there("XDG_CACHE_HOME", cache.path());
+  for (const bool tied : {true, false}) {
+    TinyModelOptions options;
+    options.tied_head = tied;
+    const TinyModel model(12, options);
+    BenchTask task = small_task(model);
+    task.restart = true;
+    const Result<BenchReport> report = run_bench(task, kSilent);
+    if (!report) FAIL(report.error().message());
+    const std::vector<BenchFigure>& figures = report->runs[0].figures;
+    CHECK(title_of(figures[0]) == "restart to first token");
+    CHECK(title_of(figures[1]) == "load to first token");
+    CHECK(figures[0].samples.size() == 2);
+    CHECK(task.num_samples() == 12);
+    CHECK(std::filesystem::is_empty(cache.path() + "/shoal"));
+  }
 }
 
 TEST_CASE("nothing is decoded or filled that was not asked for") {
