@@ -10,6 +10,7 @@ void add_commands(CLI::App& app, int& status) {
   add_plan_command(app, status);
   add_pull_command(app, status);
   add_score_command(app, status);
+  add_bench_command(app, status);
   add_tokenize_command(app, status);
   add_coordinator_command(app, status);
 }

@@ -109,6 +109,12 @@ struct KernelTable {
   // noise[i] = Gumbel noise of token first_id + i (docs: "Choosing a token"); first_id a multiple of 4.
   void (*gumbel)(std::uint64_t seed, std::uint32_t position, std::uint32_t first_id, float* noise,
                  std::size_t n);
+
+  // What the device can do at best, for measurements to stand beside.
+  // `rounds` rounds of the fastest int8 multiply-add, on registers; returns how many multiply-adds that was.
+  std::uint64_t (*int8_peak)(std::size_t rounds);
+  // Reads the bytes once, in order, and adds them up as words (a rest below 256 bytes is left out).
+  std::uint64_t (*read_all)(const std::byte* bytes, std::size_t size);
 };
 
 std::size_t attention_scratch_floats(std::size_t num_heads, std::size_t head_dim);

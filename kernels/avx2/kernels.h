@@ -21,6 +21,8 @@ void attention(const AttentionRow& row, const KvShape& shape, std::size_t num_he
                float* scratch);
 MaxSum max_sum(const float* x, std::size_t n);
 void gumbel(std::uint64_t seed, std::uint32_t position, std::uint32_t first_id, float* noise, std::size_t n);
+std::uint64_t int8_peak(std::size_t rounds);
+std::uint64_t read_all(const std::byte* bytes, std::size_t size);
 
 const KernelTable& table();
 

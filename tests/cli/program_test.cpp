@@ -36,8 +36,8 @@ bool holds(const std::string& text, const std::string& part) { return text.find(
 
 TEST_CASE("the help of every command fits one screen and shows an example") {
   std::vector<std::vector<std::string>> helps = {{"--help"}};
-  for (const char* command :
-       {"up", "run", "chat", "status", "plan", "pull", "score", "tokenize", "coordinator", "worker"}) {
+  for (const char* command : {"up", "run", "chat", "status", "plan", "pull", "bench", "score", "tokenize",
+                              "coordinator", "worker"}) {
     helps.push_back({command, "--help"});
   }
   for (const auto& arguments : helps) {
@@ -77,6 +77,10 @@ TEST_CASE("misuse ends with status 2 and says what is wrong") {
       {"score"},
       {"score", "--top", "401", "x"},
       {"pull", "--sha256", "abc"},
+      {"bench", "--threads", "0"},
+      {"bench", "--prefill", "many"},
+      {"bench", "--batch", "33"},
+      {"bench", "--repeat", "0"},
       {"worker"},
       {"worker", "--hub", "127.0.0.1:7171", "--token", "not a token"},
       {"coordinator", "--objective", "beauty"},
@@ -136,12 +140,39 @@ TEST_CASE("what cannot be done ends with status 1 and says what to do") {
   for (const auto& arguments : std::vector<std::vector<std::string>>{
            {"coordinator", "--model", broken, "--port", "0", "--cluster-port", "0"},
            {"tokenize", "--model", broken, "x"},
-           {"score", "--model", broken, config}}) {
+           {"score", "--model", broken, config},
+           {"bench", "--model", broken}}) {
     const ProgramRun run = shoal_in(home, arguments);
     CAPTURE(run.output);
     CHECK(run.status == kFailed);
     CHECK(holds(run.output, "broken.gguf"));
   }
+}
+
+TEST_CASE("bench measures a random model, says what does not fit, and names the kernels that run here") {
+  const ScratchFolder home;
+  const std::string model = home.file("random.gguf");
+  REQUIRE(run_program({{SHOAL_BIN_DIR "/make_random_model", model, "--layers", "1", "--vocab", "1024"}, {}})
+              .status == 0);
+  const std::vector<std::string> base = {"bench",     "--model",  model,      "--threads", "1",
+                                         "--prefill", "3",        "--decode", "2",         "--batch",
+                                         "2",         "--repeat", "1"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), base.begin(), base.end());
+    return shoal_in(home, more);
+  };
+  const ProgramRun shown = with({"--depth", "0,8", "--ops"});
+  CAPTURE(shown.output);
+  CHECK(shown.status == 0);
+  for (const char* part :
+       {"Random 1.5B", "load to first token", "prefill 3", "decode at 8", "decode, 2 together", "gate up"})
+    CHECK(holds(shown.output, part));
+  const ProgramRun too_deep = with({"--depth", "32767"});
+  CHECK(too_deep.status == kFailed);
+  CHECK(holds(too_deep.output, "the model has 32768"));
+  const ProgramRun no_such = with({"--kernels", "abacus"});
+  CHECK(no_such.status == kFailed);
+  CHECK(holds(no_such.output, "scalar"));
 }
 
 TEST_CASE("a config whose hub is another machine is refused before anything starts") {
