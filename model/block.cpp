@@ -41,10 +41,12 @@ Result<Block> Block::open(const ModelConfig& config, std::uint32_t layer,
 
 namespace {
 
-void multiply_with_outliers(const Compute& compute, const QuantisedRows& x, std::span<const Product> products,
-                            const Workspace& w) {
+void multiply_with_outliers(const Compute& compute, Operation operation, const QuantisedRows& x,
+                            std::span<const Product> products, const Workspace& w) {
   multiply(compute, x, products);
+  compute.end(operation);
   add_second_terms(compute, x, SecondTerm::OfOutlierRows, products, w.second_term);
+  compute.end(Operation::SecondTerms);
 }
 
 }  // namespace
@@ -62,6 +64,7 @@ QuantisedRows Block::normalise_hidden(const Compute& compute, const Step& step, 
                                       Workspace& w) const {
   const QuantisedRows rows = quantised_rows_in(w.quantised, step.rows.size(), config_.hidden_size, w.branch);
   normalise(compute, w.hidden, weight, config_.rms_norm_eps, rows);
+  compute.end(Operation::Normalise);
   return rows;
 }
 
@@ -69,18 +72,24 @@ void Block::attend(const Compute& compute, const Step& step, const QuantisedRows
                    Workspace& w) const {
   const std::array products{Product{weights_.q, w.q}, Product{weights_.k, w.k}, Product{weights_.v, w.v}};
   multiply(compute, x, products);
+  compute.end(Operation::QkvProducts);
   add_second_terms(compute, x, SecondTerm::OfOutlierRows, std::span(products).first(1), w.second_term);
   add_second_terms(compute, x, SecondTerm::OfAllRows, std::span(products).subspan(1), w.second_term);
+  compute.end(Operation::SecondTerms);
   for (std::size_t g = 0; g < step.slots.size(); ++g) {
     const std::size_t table = g * kv.table_entries();
     if (step.slots[g] != KvCache::kNoSlot)
       kv.block_tables(step.slots[g], layer_, w.keys + table, w.values + table);
   }
   place_rows(compute, step, kv, w);
+  compute.end(Operation::PlaceRows);
   attend_rows(compute, step, kv, w);
+  compute.end(Operation::Attention);
   const QuantisedRows attended =
       quantise(compute, w.attended, step.rows.size(), weights_.attn_output.cols, w.quantised);
-  multiply_with_outliers(compute, attended, std::array{Product{weights_.attn_output, w.branch}}, w);
+  compute.end(Operation::QuantiseAttended);
+  multiply_with_outliers(compute, Operation::AttnOutputProduct, attended,
+                         std::array{Product{weights_.attn_output, w.branch}}, w);
 }
 
 void Block::place_rows(const Compute& compute, const Step& step, const KvCache& kv,
@@ -144,8 +153,8 @@ void Block::attend_rows(const Compute& compute, const Step& step, const KvCache&
 
 void Block::feed_forward(const Compute& compute, const Step& step, const QuantisedRows& x,
                          Workspace& w) const {
-  multiply_with_outliers(compute, x, std::array{Product{weights_.gate, w.gate}, Product{weights_.up, w.up}},
-                         w);
+  multiply_with_outliers(compute, Operation::GateUpProducts, x,
+                         std::array{Product{weights_.gate, w.gate}, Product{weights_.up, w.up}}, w);
   const std::size_t inner = config_.intermediate_size;
   const auto gated =
       config_.activation == Activation::Silu ? compute.kernels.silu_mul : compute.kernels.gelu_mul;
@@ -155,7 +164,9 @@ void Block::feed_forward(const Compute& compute, const Step& step, const Quantis
     gated(w.gate + at, w.up + at, w.gate + at, (end - begin) * inner);
     compute.kernels.quantise_rows(w.gate + at, end - begin, rows_of(activated, begin, end));
   });
-  multiply_with_outliers(compute, activated, std::array{Product{weights_.down, w.branch}}, w);
+  compute.end(Operation::Activate);
+  multiply_with_outliers(compute, Operation::DownProduct, activated,
+                         std::array{Product{weights_.down, w.branch}}, w);
 }
 
 void Block::add_branch(const Compute& compute, const Step& step, std::span<const float> post_norm,
@@ -167,6 +178,7 @@ void Block::add_branch(const Compute& compute, const Step& step, std::span<const
       compute.kernels.rms_norm(branch, post_norm.data(), branch, end - begin, size, config_.rms_norm_eps);
     compute.kernels.add(w.hidden + begin * size, branch, (end - begin) * size);
   });
+  compute.end(Operation::AddBranch);
 }
 
 }  // namespace shoal

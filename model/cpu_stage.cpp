@@ -76,7 +76,8 @@ Result<std::unique_ptr<StageBackend>> CpuStage::open(const StageSpec& spec, cons
   if (Status ok = check_spec(spec, config); !ok) return fail(ok.error());
   Result<KvCache> kv = KvCache::open(config, spec.units, spec.kv, spec.max_sequences, spec.max_context);
   if (!kv) return fail(kv.error());
-  std::unique_ptr<CpuStage> stage(new CpuStage(spec, config, Compute{kernels, pool}, *std::move(kv)));
+  std::unique_ptr<CpuStage> stage(
+      new CpuStage(spec, config, Compute{kernels, pool, nullptr}, *std::move(kv)));
   if (Status ok = stage->allocate(); !ok) return fail(ok.error());
   if (Status ok = stage->load(tensors, source); !ok)
     return fail(ok.error().during("loading the stage's weights"));
@@ -131,6 +132,7 @@ Status CpuStage::load(const std::vector<TensorSpec>& tensors, ShardSource& sourc
 // -------------------------------------------------------------------------------------------------------------------
 
 Status CpuStage::run(const StageInput& input, StageOutput& output) {
+  if (compute_.times) compute_.times->begin_step();
   output.hidden = {};
   if (!head_) output.candidates.clear();
   if (Status ok = check_input(input); !ok) return ok;
@@ -214,6 +216,7 @@ void CpuStage::fill_angles(std::size_t num_rows) {
                                  rope_->angles(i / num_rows, work_.rows[i % num_rows].position,
                                                work_.cos + i * pairs, work_.sin + i * pairs);
                              });
+  compute_.end(Operation::Angles);
 }
 
 void CpuStage::log_ids(const StageInput& input) {

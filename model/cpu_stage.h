@@ -35,6 +35,7 @@ class CpuStage final : public StageBackend {
   std::vector<std::uint32_t> free_kv_blocks() const override { return kv_.free_blocks(); }
   std::uint64_t scratch_bytes() const override { return scratch_bytes_; }
   std::uint64_t kv_bytes_allocated() const override { return kv_.pool_bytes(); }
+  void measure(OpTimes* times) override { compute_.times = times; }
 
  private:
   struct FreeMemory {

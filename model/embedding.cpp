@@ -20,6 +20,7 @@ void Embedding::forward(const Compute& compute, std::span<const TokenId> ids, Wo
       if (scale_ != 1.0f) compute.kernels.scale(out, scale_, matrix_.cols);
     }
   });
+  compute.end(Operation::Embedding);
 }
 
 }  // namespace shoal

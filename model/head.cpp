@@ -38,6 +38,7 @@ void Head::forward(const Compute& compute, const Request& request, Workspace& w,
         fill_row(compute.kernels, request, tile[i], {w.logits + i * slice_.rows, slice_.rows}, scratch,
                  rows[first + i]);
     });
+    compute.end(Operation::Candidates);
   }
 }
 
@@ -57,8 +58,14 @@ void Head::make_logits(const Compute& compute, std::size_t num_rows, Workspace& 
     }
     compute.kernels.quantise_rows(residual, num_rows, second);
   }
+  compute.end(Operation::HeadNormalise);
   multiply(compute, all, std::array{Product{slice_, w.logits}});
-  if (!two_terms) return;
+  if (two_terms) add_second_term(compute, num_rows, w);
+  compute.end(Operation::HeadProduct);
+}
+
+// Rows [num_rows, 2 * num_rows) of the logits onto the first num_rows.
+void Head::add_second_term(const Compute& compute, std::size_t num_rows, Workspace& w) const {
   const std::size_t count = num_rows * slice_.rows;
   compute.pool.parallel_for(count, kHeadBlockRows, [&](std::size_t begin, std::size_t end, std::size_t) {
     compute.kernels.add(w.logits + begin, w.logits + count + begin, end - begin);

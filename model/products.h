@@ -5,6 +5,7 @@
 
 #include "kernels/kernel_table.h"
 #include "kernels/thread_pool.h"
+#include "model/op_times.h"
 
 namespace shoal {
 
@@ -12,6 +13,11 @@ namespace shoal {
 struct Compute {
   const KernelTable& kernels;
   ThreadPool& pool;
+  OpTimes* times = nullptr;  // where somebody measures
+
+  void end(Operation operation) const {
+    if (times) times->end(operation);
+  }
 };
 
 // Rows [begin, end) of a set of quantised rows.

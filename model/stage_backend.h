@@ -16,6 +16,7 @@
 #include "kernels/thread_pool.h"
 #include "model/kv_budget.h"
 #include "model/model_config.h"
+#include "model/op_times.h"
 #include "model/shard_source.h"
 
 namespace shoal {
@@ -79,6 +80,10 @@ class StageBackend {
   virtual std::vector<std::uint32_t> free_kv_blocks() const = 0;  // per kind
   virtual std::uint64_t scratch_bytes() const = 0;  // everything allocated besides weights and KV
   virtual std::uint64_t kv_bytes_allocated() const = 0;
+
+  // From now on every step adds its operations' times to `times`, which outlives the stage or is replaced;
+  // null: to nothing. A backend that cannot tell its operations apart ignores it.
+  virtual void measure(OpTimes* times) = 0;
 };
 
 // The CPU backend. `pool` and `kernels` outlive it; `source` may be shared between stages and must outlive
