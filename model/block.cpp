@@ -138,7 +138,7 @@ void Block::attend_rows(const Compute& compute, const Step& step, const KvCache&
           const auto first_head = static_cast<std::uint32_t>(item % config_.num_kv_heads * group_heads);
           const RowPlace place = step.rows[row];
           const std::size_t table = place.group * kv.table_entries();
-          const AttentionRow attention{w.q + row * weights_.q.rows,
+          const AttentionRows attention{w.q + row * weights_.q.rows,
                                        w.attended + row * weights_.q.rows,
                                        w.keys + table,
                                        w.values + table,
