@@ -163,6 +163,9 @@ class AttentionTile {
     return past < end_of(0) ? 0 : least(rows_.num_rows, past - rows_.first_position);
   }
 
+  // Whether it is the first that the row sees.
+  bool begins(std::size_t row, std::size_t chunk) const { return chunk == chunk_of(begin_of(row)); }
+
   const float* q_of(std::size_t row, std::size_t head) const {
     return rows_.q + (row * num_heads_ + head) * head_dim_;
   }
@@ -171,6 +174,16 @@ class AttentionTile {
   }
   std::size_t state_of(std::size_t row, std::size_t head) const {
     return row * heads_.size() + (head - heads_.begin);
+  }
+
+  // function(number in the group, row, head).
+  template <typename Function>
+  void for_each_query(const Group& group, Function&& function) const {
+    std::size_t i = 0;
+    for (std::size_t row = 0; row < group.num_rows; ++row) {
+      for (std::size_t head = 0; head < group.num_heads; ++head)
+        function(i++, group.first_row + row, group.first_head + head);
+    }
   }
 
   template <typename Function>
@@ -217,20 +230,18 @@ class AttentionTile {
 
   // The chunk's own maximum, sum and values (in scratch_.own) of every query.
   void compute(const Group& group, std::size_t chunk, const ChunkKv& kv, MaxSum* sums) const {
-    const std::size_t n = group.num_queries();
     const Seen first = seen(group.first_row, chunk);
     const Seen last = seen(group.first_row + group.num_rows - 1, chunk);
     const float* q[kQueriesTogether];
-    for (std::size_t i = 0; i < n; ++i)
-      q[i] = q_of(group.first_row + i / group.num_heads, group.first_head + i % group.num_heads);
-    with_count(n, [&]<std::size_t Q>(Count<Q>) {
+    for_each_query(group, [&](std::size_t i, std::size_t row, std::size_t head) { q[i] = q_of(row, head); });
+    with_count(group.num_queries(), [&]<std::size_t Q>(Count<Q>) {
       Vectors::template scores<Q>(q, kv, head_dim_, first.begin / kUnit, (last.end + kUnit - 1) / kUnit,
                                   scratch_.scores);
     });
-    for (std::size_t i = 0; i < n; ++i) {
-      const Seen own = seen(group.first_row + i / group.num_heads, chunk);
+    for_each_query(group, [&](std::size_t i, std::size_t row, std::size_t) {
+      const Seen own = seen(row, chunk);
       sums[i] = Vectors::weigh(scratch_.scores + i * kAttentionChunk, own.begin, own.end, scale_);
-    }
+    });
     sum_values(group, chunk, kv);
   }
 
@@ -239,8 +250,7 @@ class AttentionTile {
     const std::size_t n = group.num_queries();
     const Seen shared = {seen(group.first_row + group.num_rows - 1, chunk).begin,
                          seen(group.first_row, chunk).end};
-    const std::size_t stride = padded(head_dim_);
-    for (std::size_t i = 0; i < n * stride; ++i) scratch_.own[i] = 0.0f;
+    Vectors::clear(scratch_.own, n * padded(head_dim_));
     if (group.num_rows == 1 || shared.empty()) {
       for (std::size_t row = 0; row < group.num_rows; ++row)
         sum_row_values(group, row, kv, seen(group.first_row + row, chunk));
@@ -268,31 +278,26 @@ class AttentionTile {
     MaxSum sums[kQueriesTogether];
     compute(group, chunk, kv, sums);
     alignas(64) float powers[2 * 8] = {};  // of what was, of what comes
-    bool begins[kQueriesTogether];
-    for (std::size_t i = 0; i < group.num_queries(); ++i) {
-      const std::size_t row = group.first_row + i / group.num_heads;
-      const std::size_t state = state_of(row, group.first_head + i % group.num_heads);
-      begins[i] = chunk == chunk_of(begin_of(row));
-      const float before = begins[i] ? sums[i].max : scratch_.max[state];
-      const float max = sums[i].max > before ? sums[i].max : before;
+    for_each_query(group, [&](std::size_t i, std::size_t row, std::size_t head) {
+      const float own = sums[i].max;
+      float& max = scratch_.max[state_of(row, head)];
+      const float before = begins(row, chunk) ? own : max;
+      max = own > before ? own : before;
       powers[i] = before - max;
-      powers[8 + i] = sums[i].max - max;
-      scratch_.max[state] = max;
-    }
+      powers[8 + i] = own - max;
+    });
     Vectors::powers(powers);
-    for (std::size_t i = 0; i < group.num_queries(); ++i) {
-      const std::size_t row = group.first_row + i / group.num_heads;
-      const std::size_t head = group.first_head + i % group.num_heads;
+    for_each_query(group, [&](std::size_t i, std::size_t row, std::size_t head) {
       const float* own = scratch_.own + i * padded(head_dim_);
       float& sum = scratch_.sum[state_of(row, head)];
-      if (begins[i]) {
+      if (begins(row, chunk)) {
         sum = sums[i].sum;
-        for (std::size_t d = 0; d < head_dim_; ++d) out_of(row, head)[d] = own[d];
+        Vectors::copy(own, head_dim_, out_of(row, head));
       } else {
         sum = __builtin_fmaf(sum, powers[i], sums[i].sum * powers[8 + i]);
         Vectors::merge(own, powers[i], powers[8 + i], head_dim_, out_of(row, head));
       }
-    }
+    });
   }
 
   AttentionRows rows_;

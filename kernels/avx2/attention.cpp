@@ -39,8 +39,10 @@ struct FloatKeys {
 };
 
 // q.k of Q queries for 16 positions.
+// Not inlined, so that all pointers stay in registers.
 template <std::size_t Q, typename Keys>
-void unit_scores(const float* const* queries, Keys keys, std::size_t head_dim, float* scores) {
+[[gnu::noinline]] void unit_scores(const float* const* queries, Keys keys, std::size_t head_dim,
+                                   float* scores) {
   const float* q[Q];
   __m256 z[Q][2];
 #pragma GCC unroll 8
@@ -118,8 +120,8 @@ struct FloatValues {
 
 // 16 dimensions from d on; sums [Q, padded(head_dim)].
 template <std::size_t Q, bool whole, typename Values>
-void add_values(const float* weights, Values values, std::size_t d, std::size_t begin, std::size_t end,
-                float* sums) {
+[[gnu::noinline]] void add_values(const float* weights, Values values, std::size_t d, std::size_t begin,
+                                  std::size_t end, float* sums) {
   const std::size_t stride = padded(values.head_dim);
   const std::size_t left = values.head_dim - d;
   const std::size_t in_low = least(left, 8);
@@ -228,6 +230,14 @@ struct Vectors {
       const __m256 taken = _mm256_mul_ps(_mm256_loadu_ps(own + d), _mm256_set1_ps(take));
       store_at(out, d, head_dim, _mm256_fmadd_ps(load_at(out, d, head_dim), _mm256_set1_ps(keep), taken));
     }
+  }
+
+  static void clear(float* x, std::size_t n) {  // a multiple of 16
+    for (std::size_t i = 0; i < n; i += 8) _mm256_storeu_ps(x + i, _mm256_setzero_ps());
+  }
+
+  static void copy(const float* own, std::size_t head_dim, float* out) {
+    for (std::size_t d = 0; d < head_dim; d += 8) store_at(out, d, head_dim, _mm256_loadu_ps(own + d));
   }
 
   static void scale(float* x, float by, std::size_t n) { avx2::scale(x, by, n); }

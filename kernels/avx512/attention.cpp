@@ -33,9 +33,10 @@ struct FloatKeys {
 };
 
 // q.k of Q queries for U units of positions from `first` on.
+// Not inlined, so that all pointers stay in registers.
 template <std::size_t Q, std::size_t U, typename Keys>
-void unit_scores(const float* const* queries, Keys keys, std::size_t head_dim, std::size_t first,
-                 float* scores) {
+[[gnu::noinline]] void unit_scores(const float* const* queries, Keys keys, std::size_t head_dim,
+                                   std::size_t first, float* scores) {
   const float* q[Q];
   __m512 z[Q][U];
 #pragma GCC unroll 8
@@ -165,8 +166,8 @@ struct FloatValues {
 
 // 16*V dimensions from d on; sums [Q, padded(head_dim)].
 template <std::size_t Q, std::size_t V, typename Values>
-void add_values(const float* weights, Values values, std::size_t d, std::size_t begin, std::size_t end,
-                float* sums) {
+[[gnu::noinline]] void add_values(const float* weights, Values values, std::size_t d, std::size_t begin,
+                                  std::size_t end, float* sums) {
   const std::size_t stride = padded(values.head_dim);
   const __mmask16 lanes = lanes_at(d, values.head_dim);
   __m512 o[Q][V];
@@ -255,6 +256,15 @@ struct Vectors {
       const __m512 kept = _mm512_maskz_loadu_ps(lanes, out + d);
       _mm512_mask_storeu_ps(out + d, lanes, _mm512_fmadd_ps(kept, _mm512_set1_ps(keep), taken));
     }
+  }
+
+  static void clear(float* x, std::size_t n) {  // a multiple of 16
+    for (std::size_t i = 0; i < n; i += 16) _mm512_storeu_ps(x + i, _mm512_setzero_ps());
+  }
+
+  static void copy(const float* own, std::size_t head_dim, float* out) {
+    for (std::size_t d = 0; d < head_dim; d += 16)
+      _mm512_mask_storeu_ps(out + d, lanes_at(d, head_dim), _mm512_loadu_ps(own + d));
   }
 
   static void scale(float* x, float by, std::size_t n) { avx512::scale(x, by, n); }
