@@ -4,13 +4,15 @@
 
 // How every vector instruction set walks through attention. Rows of one sequence and the heads that share a
 // key head form a tile; a tile takes one chunk of positions after the other, and inside a chunk a few queries
-// at a time, whose sums stay in registers. The arithmetic on vectors is the instruction set's:
-//   Vectors::scores<Q>(group, kv, head_dim, first, end, scores)   z of positions [16*first, 16*end) of the
-//   chunk Vectors::weigh(scores, begin, end, scale)                     scores become weights; their max and
-//   sum Vectors::values<Q>(weights, kv, head_dim, begin, end, sums)   sums += weight * value, positions
-//   ascending Vectors::keys_to_float, values_to_float                       one block Vectors::powers(x) 16
-//   numbers, none above 0, become exp(x) Vectors::merge(own, keep, take, head_dim, out)                out =
-//   fma(out, keep, own * take)
+// at a time, whose sums stay in registers. The arithmetic on vectors is the instruction set's `Vectors`:
+// - scores<Q>(q, kv, head_dim, first, end, scores): q.k of the chunk's positions [16*first, 16*end)
+// - weigh(scores, begin, end, scale): scores become weights; their maximum and sum
+// - values<Q>(weights, kv, head_dim, begin, end, sums, merging): weighted values, positions ascending; added
+//   to sums, or from 0 on and then merged
+// - merge(own, merging, query, head_dim)
+// - powers(x): 16 numbers, none above 0, become exp(x)
+// - keys_to_float, values_to_float: one block
+// - clear(x, n), scale(x, by, n)
 // Each instruction set's file includes this for a private copy.
 namespace shoal {
 namespace {
@@ -50,6 +52,18 @@ struct Group {
   std::size_t num_heads;
 
   std::size_t num_queries() const { return num_rows * num_heads; }
+};
+
+// How each query of a group takes up its newest chunk: out = fma(out, keep, own * take), or own where it
+// begins.
+constexpr std::size_t kQueryLanes = 8;
+struct Merging {
+  alignas(64) float powers[2 * kQueryLanes];
+  float* out[kQueriesTogether];
+  bool begins[kQueriesTogether];
+
+  float keep(std::size_t i) const { return powers[i]; }
+  float take(std::size_t i) const { return powers[kQueryLanes + i]; }
 };
 
 template <std::size_t N>
@@ -163,9 +177,6 @@ class AttentionTile {
     return past < end_of(0) ? 0 : least(rows_.num_rows, past - rows_.first_position);
   }
 
-  // Whether it is the first that the row sees.
-  bool begins(std::size_t row, std::size_t chunk) const { return chunk == chunk_of(begin_of(row)); }
-
   const float* q_of(std::size_t row, std::size_t head) const {
     return rows_.q + (row * num_heads_ + head) * head_dim_;
   }
@@ -228,75 +239,86 @@ class AttentionTile {
     return kv;
   }
 
-  // The chunk's own maximum, sum and values (in scratch_.own) of every query.
-  void compute(const Group& group, std::size_t chunk, const ChunkKv& kv, MaxSum* sums) const {
+  void add_chunk(const Group& group, std::size_t chunk, const ChunkKv& kv) {
+    MaxSum sums[kQueriesTogether];
+    weigh_chunk(group, chunk, kv, sums);
+    const Merging merging = merge_sums(group, chunk, sums);
     const Seen first = seen(group.first_row, chunk);
     const Seen last = seen(group.first_row + group.num_rows - 1, chunk);
+    if (first.begin == last.begin && first.end == last.end) {
+      sum_values(group.num_queries(), 0, kv, first, &merging);
+      return;
+    }
+    sum_uneven_values(group, chunk, kv);
+    for (std::size_t i = 0; i < group.num_queries(); ++i)
+      Vectors::merge(scratch_.own + i * padded(head_dim_), merging, i, head_dim_);
+  }
+
+  // Every query's scores of the chunk become weights; their maximum and sum.
+  void weigh_chunk(const Group& group, std::size_t chunk, const ChunkKv& kv, MaxSum* sums) const {
+    const std::size_t begin = seen(group.first_row, chunk).begin;
+    const std::size_t end = seen(group.first_row + group.num_rows - 1, chunk).end;
     const float* q[kQueriesTogether];
     for_each_query(group, [&](std::size_t i, std::size_t row, std::size_t head) { q[i] = q_of(row, head); });
     with_count(group.num_queries(), [&]<std::size_t Q>(Count<Q>) {
-      Vectors::template scores<Q>(q, kv, head_dim_, first.begin / kUnit, (last.end + kUnit - 1) / kUnit,
+      Vectors::template scores<Q>(q, kv, head_dim_, begin / kUnit, (end + kUnit - 1) / kUnit,
                                   scratch_.scores);
     });
     for_each_query(group, [&](std::size_t i, std::size_t row, std::size_t) {
       const Seen own = seen(row, chunk);
       sums[i] = Vectors::weigh(scratch_.scores + i * kAttentionChunk, own.begin, own.end, scale_);
     });
-    sum_values(group, chunk, kv);
   }
 
-  // What all rows of the group see goes together; before it and after it, each row adds what it alone sees.
-  void sum_values(const Group& group, std::size_t chunk, const ChunkKv& kv) const {
-    const std::size_t n = group.num_queries();
-    const Seen shared = {seen(group.first_row + group.num_rows - 1, chunk).begin,
-                         seen(group.first_row, chunk).end};
-    Vectors::clear(scratch_.own, n * padded(head_dim_));
-    if (group.num_rows == 1 || shared.empty()) {
-      for (std::size_t row = 0; row < group.num_rows; ++row)
-        sum_row_values(group, row, kv, seen(group.first_row + row, chunk));
-      return;
-    }
-    for (std::size_t row = 0; row + 1 < group.num_rows; ++row)
-      sum_row_values(group, row, kv, {seen(group.first_row + row, chunk).begin, shared.begin});
-    with_count(n, [&]<std::size_t Q>(Count<Q>) {
-      Vectors::template values<Q>(scratch_.scores, kv, head_dim_, shared.begin, shared.end, scratch_.own);
-    });
-    for (std::size_t row = 1; row < group.num_rows; ++row)
-      sum_row_values(group, row, kv, {shared.end, seen(group.first_row + row, chunk).end});
-  }
-
-  void sum_row_values(const Group& group, std::size_t row, const ChunkKv& kv, Seen positions) const {
-    if (positions.empty()) return;
-    const std::size_t first = row * group.num_heads;
-    with_count(group.num_heads, [&]<std::size_t Q>(Count<Q>) {
-      Vectors::template values<Q>(scratch_.scores + first * kAttentionChunk, kv, head_dim_, positions.begin,
-                                  positions.end, scratch_.own + first * padded(head_dim_));
-    });
-  }
-
-  void add_chunk(const Group& group, std::size_t chunk, const ChunkKv& kv) {
-    MaxSum sums[kQueriesTogether];
-    compute(group, chunk, kv, sums);
-    alignas(64) float powers[2 * 8] = {};  // of what was, of what comes
+  Merging merge_sums(const Group& group, std::size_t chunk, const MaxSum* sums) const {
+    Merging merging;
+    for (float& power : merging.powers) power = 0.0f;
     for_each_query(group, [&](std::size_t i, std::size_t row, std::size_t head) {
       const float own = sums[i].max;
       float& max = scratch_.max[state_of(row, head)];
-      const float before = begins(row, chunk) ? own : max;
+      merging.begins[i] = chunk == chunk_of(begin_of(row));
+      merging.out[i] = out_of(row, head);
+      const float before = merging.begins[i] ? own : max;
       max = own > before ? own : before;
-      powers[i] = before - max;
-      powers[8 + i] = own - max;
+      merging.powers[i] = before - max;
+      merging.powers[kQueryLanes + i] = own - max;
     });
-    Vectors::powers(powers);
+    Vectors::powers(merging.powers);
     for_each_query(group, [&](std::size_t i, std::size_t row, std::size_t head) {
-      const float* own = scratch_.own + i * padded(head_dim_);
       float& sum = scratch_.sum[state_of(row, head)];
-      if (begins(row, chunk)) {
-        sum = sums[i].sum;
-        Vectors::copy(own, head_dim_, out_of(row, head));
-      } else {
-        sum = __builtin_fmaf(sum, powers[i], sums[i].sum * powers[8 + i]);
-        Vectors::merge(own, powers[i], powers[8 + i], head_dim_, out_of(row, head));
-      }
+      sum = merging.begins[i] ? sums[i].sum
+                              : __builtin_fmaf(sum, merging.keep(i), sums[i].sum * merging.take(i));
+    });
+    return merging;
+  }
+
+  // Rows that see different positions: those that all see go together; before them and after them, each row
+  // adds what it alone sees.
+  void sum_uneven_values(const Group& group, std::size_t chunk, const ChunkKv& kv) const {
+    const auto seen_by = [&](std::size_t row) { return seen(group.first_row + row, chunk); };
+    const std::size_t last = group.num_rows - 1;
+    Vectors::clear(scratch_.own, group.num_queries() * padded(head_dim_));
+    const Seen shared = {seen_by(last).begin, seen_by(0).end};
+    for (std::size_t row = 0; row <= last; ++row) {
+      const Seen own = seen_by(row);
+      sum_row_values(group, row, kv, {own.begin, shared.empty() ? own.end : shared.begin});
+    }
+    if (shared.empty()) return;
+    sum_values(group.num_queries(), 0, kv, shared, nullptr);
+    for (std::size_t row = 0; row <= last; ++row)
+      sum_row_values(group, row, kv, {shared.end, seen_by(row).end});
+  }
+
+  void sum_row_values(const Group& group, std::size_t row, const ChunkKv& kv, Seen positions) const {
+    if (!positions.empty()) sum_values(group.num_heads, row * group.num_heads, kv, positions, nullptr);
+  }
+
+  // Of n queries from the group's `first` on.
+  void sum_values(std::size_t n, std::size_t first, const ChunkKv& kv, Seen positions,
+                  const Merging* merging) const {
+    with_count(n, [&]<std::size_t Q>(Count<Q>) {
+      Vectors::template values<Q>(scratch_.scores + first * kAttentionChunk, kv, head_dim_, positions.begin,
+                                  positions.end, scratch_.own + first * padded(head_dim_), merging);
     });
   }
 

@@ -118,10 +118,20 @@ struct FloatValues {
   static __m256 load_few(const float* at, std::size_t) { return _mm256_loadu_ps(at); }  // padded
 };
 
+// Eight dimensions of a query from d on, of which there may be fewer or none.
+void merge_into(const Merging& merging, std::size_t query, std::size_t d, std::size_t head_dim, __m256 own) {
+  float* out = merging.out[query];
+  if (!merging.begins[query]) {
+    const __m256 taken = _mm256_mul_ps(own, _mm256_set1_ps(merging.take(query)));
+    own = _mm256_fmadd_ps(load_at(out, d, head_dim), _mm256_set1_ps(merging.keep(query)), taken);
+  }
+  store_at(out, d, head_dim, own);
+}
+
 // 16 dimensions from d on; sums [Q, padded(head_dim)].
 template <std::size_t Q, bool whole, typename Values>
 [[gnu::noinline]] void add_values(const float* weights, Values values, std::size_t d, std::size_t begin,
-                                  std::size_t end, float* sums) {
+                                  std::size_t end, float* sums, const Merging* merging) {
   const std::size_t stride = padded(values.head_dim);
   const std::size_t left = values.head_dim - d;
   const std::size_t in_low = least(left, 8);
@@ -130,8 +140,8 @@ template <std::size_t Q, bool whole, typename Values>
   __m256 high[Q];
 #pragma GCC unroll 8
   for (std::size_t i = 0; i < Q; ++i) {
-    low[i] = _mm256_loadu_ps(sums + i * stride + d);
-    high[i] = _mm256_loadu_ps(sums + i * stride + d + 8);
+    low[i] = merging ? _mm256_setzero_ps() : _mm256_loadu_ps(sums + i * stride + d);
+    high[i] = merging ? _mm256_setzero_ps() : _mm256_loadu_ps(sums + i * stride + d + 8);
   }
   for (std::size_t j = begin; j < end; ++j) {
     const auto* row = values.row(j, d);
@@ -146,16 +156,23 @@ template <std::size_t Q, bool whole, typename Values>
   }
 #pragma GCC unroll 8
   for (std::size_t i = 0; i < Q; ++i) {
-    _mm256_storeu_ps(sums + i * stride + d, low[i]);
-    _mm256_storeu_ps(sums + i * stride + d + 8, high[i]);
+    if (merging) {
+      merge_into(*merging, i, d, values.head_dim, low[i]);
+      merge_into(*merging, i, d + 8, values.head_dim, high[i]);
+    } else {
+      _mm256_storeu_ps(sums + i * stride + d, low[i]);
+      _mm256_storeu_ps(sums + i * stride + d + 8, high[i]);
+    }
   }
 }
 
 template <std::size_t Q, typename Values>
-void chunk_values(const float* weights, Values values, std::size_t begin, std::size_t end, float* sums) {
+void chunk_values(const float* weights, Values values, std::size_t begin, std::size_t end, float* sums,
+                  const Merging* merging) {
   std::size_t d = 0;
-  for (; d + 16 <= values.head_dim; d += 16) add_values<Q, true>(weights, values, d, begin, end, sums);
-  if (d < values.head_dim) add_values<Q, false>(weights, values, d, begin, end, sums);
+  for (; d + 16 <= values.head_dim; d += 16)
+    add_values<Q, true>(weights, values, d, begin, end, sums, merging);
+  if (d < values.head_dim) add_values<Q, false>(weights, values, d, begin, end, sums, merging);
 }
 
 struct Vectors {
@@ -212,11 +229,11 @@ struct Vectors {
 
   template <std::size_t Q>
   static void values(const float* weights, const ChunkKv& kv, std::size_t head_dim, std::size_t begin,
-                     std::size_t end, float* sums) {
+                     std::size_t end, float* sums, const Merging* merging) {
     if (kv.float_values) {
-      chunk_values<Q>(weights, FloatValues{kv, head_dim}, begin, end, sums);
+      chunk_values<Q>(weights, FloatValues{kv, head_dim}, begin, end, sums, merging);
     } else {
-      chunk_values<Q>(weights, HalfValues{kv, head_dim}, begin, end, sums);
+      chunk_values<Q>(weights, HalfValues{kv, head_dim}, begin, end, sums, merging);
     }
   }
 
@@ -225,19 +242,13 @@ struct Vectors {
     _mm256_store_ps(x + 8, exp_not_positive(_mm256_load_ps(x + 8)));
   }
 
-  static void merge(const float* own, float keep, float take, std::size_t head_dim, float* out) {
-    for (std::size_t d = 0; d < head_dim; d += 8) {
-      const __m256 taken = _mm256_mul_ps(_mm256_loadu_ps(own + d), _mm256_set1_ps(take));
-      store_at(out, d, head_dim, _mm256_fmadd_ps(load_at(out, d, head_dim), _mm256_set1_ps(keep), taken));
-    }
+  static void merge(const float* own, const Merging& merging, std::size_t query, std::size_t head_dim) {
+    for (std::size_t d = 0; d < head_dim; d += 8)
+      merge_into(merging, query, d, head_dim, _mm256_loadu_ps(own + d));
   }
 
   static void clear(float* x, std::size_t n) {  // a multiple of 16
     for (std::size_t i = 0; i < n; i += 8) _mm256_storeu_ps(x + i, _mm256_setzero_ps());
-  }
-
-  static void copy(const float* own, std::size_t head_dim, float* out) {
-    for (std::size_t d = 0; d < head_dim; d += 8) store_at(out, d, head_dim, _mm256_loadu_ps(own + d));
   }
 
   static void scale(float* x, float by, std::size_t n) { avx2::scale(x, by, n); }

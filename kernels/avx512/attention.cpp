@@ -164,17 +164,27 @@ struct FloatValues {
   Row row(std::size_t j, std::size_t d) const { return {kv.float_values + j * padded(head_dim) + d}; }
 };
 
+void merge_into(const Merging& merging, std::size_t query, std::size_t d, __mmask16 lanes, __m512 own) {
+  float* out = merging.out[query] + d;
+  if (!merging.begins[query]) {
+    const __m512 taken = _mm512_mul_ps(own, _mm512_set1_ps(merging.take(query)));
+    own = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(lanes, out), _mm512_set1_ps(merging.keep(query)), taken);
+  }
+  _mm512_mask_storeu_ps(out, lanes, own);
+}
+
 // 16*V dimensions from d on; sums [Q, padded(head_dim)].
 template <std::size_t Q, std::size_t V, typename Values>
 [[gnu::noinline]] void add_values(const float* weights, Values values, std::size_t d, std::size_t begin,
-                                  std::size_t end, float* sums) {
+                                  std::size_t end, float* sums, const Merging* merging) {
   const std::size_t stride = padded(values.head_dim);
-  const __mmask16 lanes = lanes_at(d, values.head_dim);
+  const __mmask16 lanes = V == 1 ? lanes_at(d, values.head_dim) : static_cast<__mmask16>(0xffff);
   __m512 o[Q][V];
 #pragma GCC unroll 8
   for (std::size_t i = 0; i < Q; ++i) {
 #pragma GCC unroll 8
-    for (std::size_t v = 0; v < V; ++v) o[i][v] = _mm512_loadu_ps(sums + i * stride + d + 16 * v);
+    for (std::size_t v = 0; v < V; ++v)
+      o[i][v] = merging ? _mm512_setzero_ps() : _mm512_loadu_ps(sums + i * stride + d + 16 * v);
   }
   for (std::size_t j = begin; j < end; ++j) {
     const auto row = values.row(j, d);
@@ -191,15 +201,22 @@ template <std::size_t Q, std::size_t V, typename Values>
 #pragma GCC unroll 8
   for (std::size_t i = 0; i < Q; ++i) {
 #pragma GCC unroll 8
-    for (std::size_t v = 0; v < V; ++v) _mm512_storeu_ps(sums + i * stride + d + 16 * v, o[i][v]);
+    for (std::size_t v = 0; v < V; ++v) {
+      if (merging) {
+        merge_into(*merging, i, d + 16 * v, lanes, o[i][v]);
+      } else {
+        _mm512_storeu_ps(sums + i * stride + d + 16 * v, o[i][v]);
+      }
+    }
   }
 }
 
 template <std::size_t Q, typename Values>
-void chunk_values(const float* weights, Values values, std::size_t begin, std::size_t end, float* sums) {
+void chunk_values(const float* weights, Values values, std::size_t begin, std::size_t end, float* sums,
+                  const Merging* merging) {
   std::size_t d = 0;
-  for (; d + 64 <= values.head_dim; d += 64) add_values<Q, 4>(weights, values, d, begin, end, sums);
-  for (; d < values.head_dim; d += 16) add_values<Q, 1>(weights, values, d, begin, end, sums);
+  for (; d + 64 <= values.head_dim; d += 64) add_values<Q, 4>(weights, values, d, begin, end, sums, merging);
+  for (; d < values.head_dim; d += 16) add_values<Q, 1>(weights, values, d, begin, end, sums, merging);
 }
 
 struct Vectors {
@@ -237,11 +254,11 @@ struct Vectors {
 
   template <std::size_t Q>
   static void values(const float* weights, const ChunkKv& kv, std::size_t head_dim, std::size_t begin,
-                     std::size_t end, float* sums) {
+                     std::size_t end, float* sums, const Merging* merging) {
     if (kv.float_values) {
-      chunk_values<Q>(weights, FloatValues{kv, head_dim}, begin, end, sums);
+      chunk_values<Q>(weights, FloatValues{kv, head_dim}, begin, end, sums, merging);
     } else {
-      chunk_values<Q>(weights, HalfValues{kv, head_dim}, begin, end, sums);
+      chunk_values<Q>(weights, HalfValues{kv, head_dim}, begin, end, sums, merging);
     }
   }
 
@@ -249,22 +266,13 @@ struct Vectors {
     _mm512_store_ps(x, exp_not_positive(static_cast<__mmask16>(0xffff), _mm512_load_ps(x)));
   }
 
-  static void merge(const float* own, float keep, float take, std::size_t head_dim, float* out) {
-    for (std::size_t d = 0; d < head_dim; d += 16) {
-      const __mmask16 lanes = lanes_at(d, head_dim);
-      const __m512 taken = _mm512_mul_ps(_mm512_loadu_ps(own + d), _mm512_set1_ps(take));
-      const __m512 kept = _mm512_maskz_loadu_ps(lanes, out + d);
-      _mm512_mask_storeu_ps(out + d, lanes, _mm512_fmadd_ps(kept, _mm512_set1_ps(keep), taken));
-    }
+  static void merge(const float* own, const Merging& merging, std::size_t query, std::size_t head_dim) {
+    for (std::size_t d = 0; d < head_dim; d += 16)
+      merge_into(merging, query, d, lanes_at(d, head_dim), _mm512_loadu_ps(own + d));
   }
 
   static void clear(float* x, std::size_t n) {  // a multiple of 16
     for (std::size_t i = 0; i < n; i += 16) _mm512_storeu_ps(x + i, _mm512_setzero_ps());
-  }
-
-  static void copy(const float* own, std::size_t head_dim, float* out) {
-    for (std::size_t d = 0; d < head_dim; d += 16)
-      _mm512_mask_storeu_ps(out + d, lanes_at(d, head_dim), _mm512_loadu_ps(own + d));
   }
 
   static void scale(float* x, float by, std::size_t n) { avx512::scale(x, by, n); }

@@ -89,8 +89,8 @@ void attend(const KvHead& kv, const float* q, std::size_t position, float scale,
 
 // Source: Vaswani et al. 2017, eq. 1; in chunks with a running maximum as Milakov and Gimelshein 2018 and Dao
 // et al. 2022.
-void attention(const AttentionRows& rows, const KvShape& shape, std::size_t num_heads, Range heads, float scale,
-               float* scratch) {
+void attention(const AttentionRows& rows, const KvShape& shape, std::size_t num_heads, Range heads,
+               float scale, float* scratch) {
   const std::size_t group = num_heads / shape.num_kv_heads;
   for (std::size_t row = 0; row < rows.num_rows; ++row) {
     for (std::size_t head = heads.begin; head < heads.end; ++head) {
