@@ -156,7 +156,7 @@ void digest_attention(const KernelTable& kernels, TestRows& random, Digest& dige
   std::vector<float> out(q.size());
   std::vector<float> scratch(attention_scratch_floats(kHeads, kShape.head_dim));
   for (const std::uint32_t window : {0u, 70u}) {
-    const AttentionRow row = {q.data(), out.data(), keys.data(), values.data(), kPositions - 1, window};
+    const AttentionRows row = {q.data(), out.data(), keys.data(), values.data(), kPositions - 1, window};
     kernels.attention(row, kShape, kHeads, {0, kHeads}, 0.2f, scratch.data());
     digest.add(out);
   }

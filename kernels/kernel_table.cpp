@@ -2,19 +2,14 @@
 
 #include <string>
 
+#include "kernels/attention_tiles.h"
 #include "kernels/native.h"
 #include "kernels/scalar/kernels.h"
 
 namespace shoal {
-namespace {
 
-// One chunk of scores for each head that shares a key and value head, and one head's values.
-constexpr std::size_t kHeadsTogether = 8;
-
-}  // namespace
-
-std::size_t attention_scratch_floats(std::size_t /*num_heads*/, std::size_t head_dim) {
-  return kHeadsTogether * kAttentionChunk + head_dim;
+std::size_t attention_scratch_floats(std::size_t num_heads, std::size_t head_dim) {
+  return TileScratch(nullptr, num_heads, head_dim).size();
 }
 
 const KernelTable& scalar_kernels() { return scalar::table(); }

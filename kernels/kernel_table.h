@@ -18,6 +18,8 @@ inline constexpr std::uint32_t kArithmeticVersion = 1;
 inline constexpr std::size_t kActivationBlock = 32;
 inline constexpr std::size_t kKvBlockPositions = 32;
 inline constexpr std::size_t kAttentionChunk = 64;
+inline constexpr std::size_t kAttentionTileRows =
+    32;  // rows of one sequence that share each key and value read
 
 // Rows of activations ready for products: int8 for quantised weights, f32 for float ones. Views; the caller
 // owns the memory.
@@ -50,15 +52,16 @@ struct KvShape {
   }  // of keys; values as many
 };
 
-// One query row's attention over a sequence's blocks. Views.
-struct AttentionRow {
-  const float* q;  // [num_heads, head_dim]
-  float* out;      // [num_heads, head_dim]
+// Consecutive query rows of one sequence over its blocks: row r stands at first_position + r. Views.
+struct AttentionRows {
+  const float* q;  // [num_rows, num_heads, head_dim]
+  float* out;      // as q
   const std::uint16_t* const*
       key_blocks;  // block b holds positions [32b, 32b+32); null where released behind the window
   const std::uint16_t* const* value_blocks;
-  std::uint32_t position;
+  std::uint32_t first_position;
   std::uint32_t window;  // 0: unlimited
+  std::size_t num_rows = 1;
 };
 
 struct MaxSum {
@@ -99,9 +102,9 @@ struct KernelTable {
   void (*kv_store)(const float* k, const float* v, const KvShape& shape, std::size_t slot,
                    std::uint16_t* key_block, std::uint16_t* value_block);
 
-  // Heads [heads.begin, heads.end) of one row. num_heads is a multiple of num_kv_heads; heads in one call may
-  // span groups. scratch: attention_scratch_floats() floats, private to the caller's thread.
-  void (*attention)(const AttentionRow& row, const KvShape& shape, std::size_t num_heads, Range heads,
+  // Heads [heads.begin, heads.end) of the rows. num_heads is a multiple of num_kv_heads; heads in one call
+  // may span groups. scratch: attention_scratch_floats() floats, private to the caller's thread.
+  void (*attention)(const AttentionRows& rows, const KvShape& shape, std::size_t num_heads, Range heads,
                     float scale, float* scratch);
 
   MaxSum (*max_sum)(const float* x, std::size_t n);  // n > 0

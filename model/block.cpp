@@ -126,29 +126,30 @@ void Block::place_row(const KernelTable& kernels, const Step& step, std::size_t 
   kernels.kv_store(k, v, kv.shape(), place.position % kKvBlockPositions, w.keys[block], w.values[block]);
 }
 
+// Tiles go last to first: of a prompt's rows the last see most, and what is cheap fills the gaps at the end.
 void Block::attend_rows(const Compute& compute, const Step& step, const KvCache& kv,
                         const Workspace& w) const {
   const std::size_t group_heads = config_.num_heads / config_.num_kv_heads;
-  compute.pool.parallel_for(
-      step.rows.size() * config_.num_kv_heads, 1,
-      [&](std::size_t begin, std::size_t end, std::size_t thread) {
-        float* scratch = w.attention + thread * w.attention_floats;
-        for (std::size_t item = begin; item < end; ++item) {
-          const std::size_t row = item / config_.num_kv_heads;
-          const auto first_head = static_cast<std::uint32_t>(item % config_.num_kv_heads * group_heads);
-          const RowPlace place = step.rows[row];
-          const std::size_t table = place.group * kv.table_entries();
-          const AttentionRow attention{w.q + row * weights_.q.rows,
-                                       w.attended + row * weights_.q.rows,
-                                       w.keys + table,
-                                       w.values + table,
-                                       place.position,
-                                       config_.layers[layer_].window};
-          const Range heads{first_head, first_head + static_cast<std::uint32_t>(group_heads)};
-          compute.kernels.attention(attention, kv.shape(), config_.num_heads, heads, config_.attention_scale,
-                                    scratch);
-        }
-      });
+  const std::size_t num_items = step.tiles.size() * config_.num_kv_heads;
+  compute.pool.parallel_for(num_items, 1, [&](std::size_t begin, std::size_t end, std::size_t thread) {
+    for (std::size_t item = begin; item < end; ++item) {
+      const RowTile tile = step.tiles[step.tiles.size() - 1 - item / config_.num_kv_heads];
+      const auto first_head = static_cast<std::uint32_t>(item % config_.num_kv_heads * group_heads);
+      const Range heads{first_head, first_head + static_cast<std::uint32_t>(group_heads)};
+      compute.kernels.attention(attention_rows(tile, step, kv, w), kv.shape(), config_.num_heads, heads,
+                                config_.attention_scale, w.attention + thread * w.attention_floats);
+    }
+  });
+}
+
+AttentionRows Block::attention_rows(const RowTile& tile, const Step& step, const KvCache& kv,
+                                    const Workspace& w) const {
+  const RowPlace first = step.rows[tile.first_row];
+  const std::size_t table = first.group * kv.table_entries();
+  const std::size_t at = tile.first_row * weights_.q.rows;
+  return {w.q + at,         w.attended + at, w.keys + table,
+          w.values + table, first.position,  config_.layers[layer_].window,
+          tile.num_rows};
 }
 
 void Block::feed_forward(const Compute& compute, const Step& step, const QuantisedRows& x,

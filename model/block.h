@@ -16,6 +16,7 @@ namespace shoal {
 struct Step {
   std::span<const RowPlace> rows;        // of every group, in order
   std::span<const std::uint32_t> slots;  // per group: its sequence's slot in the KV cache
+  std::span<const RowTile> tiles;        // of all rows, in order
 };
 
 // One layer of the transformer: normalise, attend, add, normalise, feed forward, add. Weights are views into
@@ -49,6 +50,8 @@ class Block {
   void place_rows(const Compute& compute, const Step& step, const KvCache& kv, const Workspace& w) const;
   void place_row(const KernelTable& kernels, const Step& step, std::size_t row, const KvCache& kv,
                  const Workspace& w) const;
+  AttentionRows attention_rows(const RowTile& tile, const Step& step, const KvCache& kv,
+                               const Workspace& w) const;
   void attend_rows(const Compute& compute, const Step& step, const KvCache& kv, const Workspace& w) const;
   void feed_forward(const Compute& compute, const Step& step, const QuantisedRows& x, Workspace& w) const;
   void add_branch(const Compute& compute, const Step& step, std::span<const float> post_norm,

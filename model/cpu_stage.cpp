@@ -141,7 +141,7 @@ Status CpuStage::run(const StageInput& input, StageOutput& output) {
   if (Status ok = kv_.admit(input.groups, std::span(slots_).first(input.groups.size())); !ok) return ok;
 
   if (embedding_) embedding_->forward(compute_, input.ids, work_);
-  const Step step{{work_.rows, num_rows}, std::span(slots_).first(input.groups.size())};
+  const Step step{{work_.rows, num_rows}, std::span(slots_).first(input.groups.size()), lay_tiles(num_rows)};
   if (!blocks_.empty()) fill_angles(num_rows);
   for (const Block& block : blocks_) block.forward(compute_, step, kv_, work_);
   if (!head_) {
@@ -195,6 +195,24 @@ std::size_t CpuStage::lay_rows(const StageInput& input) {
     }
   }
   return row;
+}
+
+// Large tiles read less, small ones leave no thread idle.
+std::span<const RowTile> CpuStage::lay_tiles(std::size_t num_rows) {
+  constexpr std::size_t kTilesPerThread = 8;
+  if (blocks_.empty()) return {};
+  const std::size_t wanted = div_ceil(kTilesPerThread * compute_.pool.num_threads(), config_.num_kv_heads);
+  const std::size_t most = std::clamp<std::size_t>(num_rows / wanted, 1, kAttentionTileRows);
+  std::size_t num_tiles = 0;
+  for (std::uint32_t row = 0; row < num_rows; ++row) {
+    RowTile* last = num_tiles == 0 ? nullptr : &work_.tiles[num_tiles - 1];
+    if (last && last->num_rows < most && work_.rows[row].group == work_.rows[row - 1].group) {
+      ++last->num_rows;
+    } else {
+      work_.tiles[num_tiles++] = RowTile{row, 1};
+    }
+  }
+  return {work_.tiles, num_tiles};
 }
 
 // Nothing of the step is applied before the rows that came in are known to be numbers.

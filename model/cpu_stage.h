@@ -49,6 +49,7 @@ class CpuStage final : public StageBackend {
 
   Status check_input(const StageInput& input) const;
   std::size_t lay_rows(const StageInput& input);
+  std::span<const RowTile> lay_tiles(std::size_t num_rows);
   Status take_hidden(const StageInput& input, std::size_t num_rows);
   void fill_angles(std::size_t num_rows);
   void log_ids(const StageInput& input);

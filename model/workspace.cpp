@@ -48,6 +48,7 @@ void lay_out_layers(Arena& arena, Workspace& w, const StageSpec& spec, const Mod
   w.sin = arena.take<float>(angles);
   w.attention_floats = align_up(attention_scratch_floats(config.num_heads, config.head_dim), 16);
   w.attention = arena.take<float>(num_threads * w.attention_floats);
+  w.tiles = arena.take<RowTile>(rows);
   const std::size_t tables = kMaxGroupsPerStep * div_ceil(spec.max_context, kKvBlockPositions);
   w.keys = arena.take<std::uint16_t*>(tables);
   w.values = arena.take<std::uint16_t*>(tables);

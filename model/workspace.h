@@ -21,6 +21,12 @@ struct RowPlace {
   std::uint32_t position = 0;
 };
 
+// Consecutive rows of one group that are attended together.
+struct RowTile {
+  std::uint32_t first_row = 0;
+  std::uint32_t num_rows = 0;
+};
+
 // A row whose next token is asked for. `row` counts the rows that `hidden` has.
 struct WantedRow {
   std::uint32_t row = 0;
@@ -67,6 +73,7 @@ struct Workspace {
   std::uint16_t** keys = nullptr;    // [kMaxGroupsPerStep, table_entries] of the layer at work
   std::uint16_t** values = nullptr;  // as keys
   RowPlace* rows = nullptr;          // [max_rows]
+  RowTile* tiles = nullptr;          // [max_rows] at most
   WantedRow* wanted = nullptr;       // [max_rows]
   float* logits = nullptr;           // [2 * kHeadTileRows, head rows here]
   float* candidates = nullptr;       // [threads, 2 * head rows here]

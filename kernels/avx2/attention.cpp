@@ -1,48 +1,9 @@
+#include "kernels/attention_tiles.h"
 #include "kernels/avx2/kernels.h"
 #include "kernels/avx2/math.h"
 
 namespace shoal::avx2 {
 namespace {
-
-constexpr std::size_t kMaxHeads = 4;  // query heads that share each converted key and value
-
-// The part of one chunk that a query row sees: positions [begin, end) of [start, start + 64).
-struct Chunk {
-  std::size_t start;
-  std::size_t begin;
-  std::size_t end;
-
-  bool sees_first_block() const { return begin < start + kKvBlockPositions; }
-  bool sees_second_block() const { return end > start + kKvBlockPositions; }
-};
-
-// One key and value head of one row, and the query heads that share it.
-struct Group {
-  const AttentionRow& row;
-  std::size_t kv_head;
-  std::size_t head_dim;
-  std::size_t first_head;
-  float scale;
-
-  const float* q() const { return row.q + first_head * head_dim; }
-  float* out() const { return row.out + first_head * head_dim; }
-  const std::uint16_t* keys(std::size_t block) const {
-    return row.key_blocks[block] + kv_head * head_dim * kKvBlockPositions;
-  }
-  const std::uint16_t* values(std::size_t position) const {
-    const std::size_t slot = kv_head * kKvBlockPositions + position % kKvBlockPositions;
-    return row.value_blocks[position / kKvBlockPositions] + slot * head_dim;
-  }
-};
-
-template <std::size_t H>
-struct State {
-  float max[H];
-  float sum[H];
-  float keep[H];  // what merging the newest chunk does to the values so far, and to the chunk's own
-  float take[H];
-  bool empty = true;
-};
 
 __m256 load_f16(const std::uint16_t* from) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
@@ -55,208 +16,249 @@ __m256 load_few_f16(const std::uint16_t* from, std::size_t n) {
   return load_f16(halves);
 }
 
-// q.k for 16 positions of a block, H heads together: lanes are positions.
-template <std::size_t H>
-void half_block_scores(const float* q, const std::uint16_t* keys, std::size_t head_dim, float* scores) {
-  __m256 low[H];
-  __m256 high[H];
+void prefetch(const void* line) { _mm_prefetch(static_cast<const char*>(line), _MM_HINT_T0); }
+
+// Keys of dimension d: 16 positions of the chunk from 16*unit on, as two vectors.
+struct HalfKeys {
+  const std::uint16_t* at;
+  const std::uint16_t* next;
+
+  HalfKeys(const ChunkKv& kv, std::size_t unit)
+      : at(kv.keys[unit / 2] + 16 * (unit % 2)), next(kv.next_keys[unit / 2]) {}
+  __m256 load(std::size_t v, std::size_t d) const { return load_f16(at + 8 * v + d * kKvBlockPositions); }
+  void fetch_next(std::size_t d) const { prefetch(next + d * kKvBlockPositions); }
+};
+struct FloatKeys {
+  const float* at;
+
+  FloatKeys(const ChunkKv& kv, std::size_t unit) : at(kv.float_keys + 16 * unit) {}
+  __m256 load(std::size_t v, std::size_t d) const {
+    return _mm256_loadu_ps(at + 8 * v + d * kAttentionChunk);
+  }
+  void fetch_next(std::size_t) const {}
+};
+
+// q.k of Q queries for 16 positions.
+// Not inlined, so that all pointers stay in registers.
+template <std::size_t Q, typename Keys>
+[[gnu::noinline]] void unit_scores(const float* const* queries, Keys keys, std::size_t head_dim,
+                                   float* scores) {
+  const float* q[Q];
+  __m256 z[Q][2];
 #pragma GCC unroll 8
-  for (std::size_t h = 0; h < H; ++h) low[h] = high[h] = _mm256_setzero_ps();
-  for (std::size_t d = 0; d < head_dim; ++d, keys += kKvBlockPositions) {
-    const __m256 k_low = load_f16(keys);
-    const __m256 k_high = load_f16(keys + 8);
+  for (std::size_t i = 0; i < Q; ++i) {
+    q[i] = queries[i];
+    z[i][0] = z[i][1] = _mm256_setzero_ps();
+  }
+  for (std::size_t d = 0; d < head_dim; ++d) {
+    const __m256 k[2] = {keys.load(0, d), keys.load(1, d)};
+    keys.fetch_next(d);
 #pragma GCC unroll 8
-    for (std::size_t h = 0; h < H; ++h) {
-      const __m256 query = _mm256_set1_ps(q[h * head_dim + d]);
-      low[h] = _mm256_fmadd_ps(query, k_low, low[h]);
-      high[h] = _mm256_fmadd_ps(query, k_high, high[h]);
+    for (std::size_t i = 0; i < Q; ++i) {
+      const __m256 query = _mm256_set1_ps(q[i][d]);
+      z[i][0] = _mm256_fmadd_ps(query, k[0], z[i][0]);
+      z[i][1] = _mm256_fmadd_ps(query, k[1], z[i][1]);
     }
   }
 #pragma GCC unroll 8
-  for (std::size_t h = 0; h < H; ++h) {
-    _mm256_storeu_ps(scores + h * kAttentionChunk, low[h]);
-    _mm256_storeu_ps(scores + h * kAttentionChunk + 8, high[h]);
+  for (std::size_t i = 0; i < Q; ++i) {
+    _mm256_storeu_ps(scores + i * kAttentionChunk, z[i][0]);
+    _mm256_storeu_ps(scores + i * kAttentionChunk + 8, z[i][1]);
   }
 }
 
-template <std::size_t H>
-void block_scores(const float* q, const std::uint16_t* keys, std::size_t head_dim, float* scores) {
-  half_block_scores<H>(q, keys, head_dim, scores);
-  half_block_scores<H>(q, keys + 16, head_dim, scores + 16);
+// exp_f32 for x <= 0 (or NaN).
+__m256 exp_not_positive(__m256 x) {
+  const __m256 magic = _mm256_set1_ps(kRoundingMagic);
+  const __m256 n = _mm256_sub_ps(_mm256_fmadd_ps(x, _mm256_set1_ps(kLog2E), magic), magic);
+  __m256 r = _mm256_fmadd_ps(n, _mm256_set1_ps(-kExpLn2High), x);
+  r = _mm256_fmadd_ps(n, _mm256_set1_ps(-kExpLn2Low), r);
+  __m256 p = _mm256_set1_ps(kExp4);
+  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(kExp3));
+  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(kExp2));
+  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(kExp1));
+  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(kExp0));
+  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f));
+  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f));
+  // A NaN stays one: its shifted integer is 0.
+  const __m256i power = _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23);
+  const __m256i result = _mm256_add_epi32(_mm256_castps_si256(p), power);
+  const __m256 normal = _mm256_cmp_ps(x, _mm256_set1_ps(kExpLowest), _CMP_NLT_UQ);
+  return _mm256_and_ps(_mm256_castsi256_ps(result), normal);
 }
 
-// The chunk's lanes [8v, 8v + 8) that are visible.
-__m256 visible_lanes(const Chunk& chunk, std::size_t v) {
+// The chunk's lanes [8v, 8v + 8) that are in [begin, end).
+__m256 lanes_in(std::size_t begin, std::size_t end, std::size_t v) {
   const __m256i lane =
       _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(static_cast<int>(8 * v)));
-  const __m256i before =
-      _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(chunk.begin - chunk.start)), lane);
-  const __m256i below_end =
-      _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(chunk.end - chunk.start)), lane);
+  const __m256i before = _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(begin)), lane);
+  const __m256i below_end = _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(end)), lane);
   return _mm256_castsi256_ps(_mm256_andnot_si256(before, below_end));
 }
 
-// Scores become weights exp(z - max); unseen lanes become 0, whatever lay there.
-MaxSum weigh(const Chunk& chunk, float scale, float* scores) {
-  const __m256 lowest = _mm256_set1_ps(-__builtin_inff());
-  __m256 greatest = lowest;
-#pragma GCC unroll 8
-  for (std::size_t v = 0; v < 8; ++v) {
-    const __m256 z = _mm256_mul_ps(_mm256_loadu_ps(scores + 8 * v), _mm256_set1_ps(scale));
-    _mm256_storeu_ps(scores + 8 * v, z);
-    greatest = _mm256_max_ps(select(lowest, visible_lanes(chunk, v), z), greatest);
+// The values of position j, lanes are dimensions from d on.
+struct HalfValues {
+  const ChunkKv& kv;
+  std::size_t head_dim;
+
+  const std::uint16_t* row(std::size_t j, std::size_t d) const {
+    const std::size_t at = j % kKvBlockPositions * head_dim + d;
+    prefetch(kv.next_values[j / kKvBlockPositions] + at);
+    return kv.values[j / kKvBlockPositions] + at;
   }
-  const float max = greatest_of(greatest);
-  __m256 partials[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-#pragma GCC unroll 8
-  for (std::size_t v = 0; v < 8; ++v) {
-    const __m256 power = exp_f32(_mm256_sub_ps(_mm256_loadu_ps(scores + 8 * v), _mm256_set1_ps(max)));
-    const __m256 weight = _mm256_and_ps(power, visible_lanes(chunk, v));
-    _mm256_storeu_ps(scores + 8 * v, weight);
-    partials[v % 2] = _mm256_add_ps(partials[v % 2], weight);
+  static __m256 load(const std::uint16_t* at) { return load_f16(at); }
+  static __m256 load_few(const std::uint16_t* at, std::size_t n) { return load_few_f16(at, n); }
+};
+struct FloatValues {
+  const ChunkKv& kv;
+  std::size_t head_dim;
+
+  const float* row(std::size_t j, std::size_t d) const { return kv.float_values + j * padded(head_dim) + d; }
+  static __m256 load(const float* at) { return _mm256_loadu_ps(at); }
+  static __m256 load_few(const float* at, std::size_t) { return _mm256_loadu_ps(at); }  // padded
+};
+
+// Eight dimensions of a query from d on, of which there may be fewer or none.
+void merge_into(const Merging& merging, std::size_t query, std::size_t d, std::size_t head_dim, __m256 own) {
+  float* out = merging.out[query];
+  if (!merging.begins[query]) {
+    const __m256 taken = _mm256_mul_ps(own, _mm256_set1_ps(merging.take(query)));
+    own = _mm256_fmadd_ps(load_at(out, d, head_dim), _mm256_set1_ps(merging.keep(query)), taken);
   }
-  return {max, sum_of_partials(partials[0], partials[1])};
+  store_at(out, d, head_dim, own);
 }
 
-template <std::size_t H>
-void merge_sums(const MaxSum* chunk, State<H>& state) {
-  static_assert(H <= 4);
-  if (state.empty) {
+// 16 dimensions from d on; sums [Q, padded(head_dim)].
+template <std::size_t Q, bool whole, typename Values>
+[[gnu::noinline]] void add_values(const float* weights, Values values, std::size_t d, std::size_t begin,
+                                  std::size_t end, float* sums, const Merging* merging) {
+  const std::size_t stride = padded(values.head_dim);
+  const std::size_t left = values.head_dim - d;
+  const std::size_t in_low = least(left, 8);
+  const std::size_t in_high = left > 8 ? left - 8 : 0;
+  __m256 low[Q];
+  __m256 high[Q];
 #pragma GCC unroll 8
-    for (std::size_t h = 0; h < H; ++h) {
-      state.max[h] = chunk[h].max;
-      state.sum[h] = chunk[h].sum;
-    }
-    return;
+  for (std::size_t i = 0; i < Q; ++i) {
+    low[i] = merging ? _mm256_setzero_ps() : _mm256_loadu_ps(sums + i * stride + d);
+    high[i] = merging ? _mm256_setzero_ps() : _mm256_loadu_ps(sums + i * stride + d + 8);
   }
-  alignas(32) float powers[8] = {};  // all the chunk's exponentials in one vector
+  for (std::size_t j = begin; j < end; ++j) {
+    const auto* row = values.row(j, d);
+    const __m256 v_low = whole ? values.load(row) : values.load_few(row, in_low);
+    const __m256 v_high = whole ? values.load(row + 8) : values.load_few(row + 8, in_high);
 #pragma GCC unroll 8
-  for (std::size_t h = 0; h < H; ++h) {
-    const float max = chunk[h].max > state.max[h] ? chunk[h].max : state.max[h];
-    powers[h] = state.max[h] - max;
-    powers[4 + h] = chunk[h].max - max;
-    state.max[h] = max;
-  }
-  _mm256_store_ps(powers, exp_f32(_mm256_load_ps(powers)));
-#pragma GCC unroll 8
-  for (std::size_t h = 0; h < H; ++h) {
-    state.keep[h] = powers[h];
-    state.take[h] = powers[4 + h];
-    state.sum[h] = __builtin_fmaf(state.sum[h], state.keep[h], chunk[h].sum * state.take[h]);
-  }
-}
-
-// Merges weighted values of eight dimensions from d on into head h's output.
-template <std::size_t H>
-void merge_values(const Group& group, const State<H>& state, std::size_t h, std::size_t d, __m256 values) {
-  float* out = group.out() + h * group.head_dim;
-  if (!state.empty) {
-    const __m256 taken = _mm256_mul_ps(values, _mm256_set1_ps(state.take[h]));
-    values = _mm256_fmadd_ps(load_at(out, d, group.head_dim), _mm256_set1_ps(state.keep[h]), taken);
-  }
-  store_at(out, d, group.head_dim, values);
-}
-
-// Weighted values of 16 dimensions from d on: lanes are dimensions.
-template <std::size_t H>
-void add_values(const Group& group, const Chunk& chunk, const float* weights, const State<H>& state,
-                std::size_t d) {
-  __m256 low[H];
-  __m256 high[H];
-#pragma GCC unroll 8
-  for (std::size_t h = 0; h < H; ++h) low[h] = high[h] = _mm256_setzero_ps();
-  for (std::size_t j = chunk.begin; j < chunk.end; ++j) {
-    const std::uint16_t* values = group.values(j) + d;
-    const __m256 v_low = load_f16(values);
-    const __m256 v_high = load_f16(values + 8);
-#pragma GCC unroll 8
-    for (std::size_t h = 0; h < H; ++h) {
-      const __m256 weight = _mm256_set1_ps(weights[h * kAttentionChunk + (j - chunk.start)]);
-      low[h] = _mm256_fmadd_ps(weight, v_low, low[h]);
-      high[h] = _mm256_fmadd_ps(weight, v_high, high[h]);
+    for (std::size_t i = 0; i < Q; ++i) {
+      const __m256 weight = _mm256_set1_ps(weights[i * kAttentionChunk + j]);
+      low[i] = _mm256_fmadd_ps(weight, v_low, low[i]);
+      high[i] = _mm256_fmadd_ps(weight, v_high, high[i]);
     }
   }
 #pragma GCC unroll 8
-  for (std::size_t h = 0; h < H; ++h) {
-    merge_values<H>(group, state, h, d, low[h]);
-    merge_values<H>(group, state, h, d + 8, high[h]);
-  }
-}
-
-// The same for the last dimensions of a head, up to eight.
-template <std::size_t H>
-void add_last_values(const Group& group, const Chunk& chunk, const float* weights, const State<H>& state,
-                     std::size_t d) {
-  const std::size_t n = group.head_dim - d < 8 ? group.head_dim - d : 8;
-#pragma GCC unroll 8
-  for (std::size_t h = 0; h < H; ++h) {
-    __m256 o = _mm256_setzero_ps();
-    for (std::size_t j = chunk.begin; j < chunk.end; ++j) {
-      const __m256 values = load_few_f16(group.values(j) + d, n);
-      o = _mm256_fmadd_ps(_mm256_set1_ps(weights[h * kAttentionChunk + (j - chunk.start)]), values, o);
+  for (std::size_t i = 0; i < Q; ++i) {
+    if (merging) {
+      merge_into(*merging, i, d, values.head_dim, low[i]);
+      merge_into(*merging, i, d + 8, values.head_dim, high[i]);
+    } else {
+      _mm256_storeu_ps(sums + i * stride + d, low[i]);
+      _mm256_storeu_ps(sums + i * stride + d + 8, high[i]);
     }
-    merge_values<H>(group, state, h, d, o);
   }
 }
 
-template <std::size_t H>
-void add_chunk(const Group& group, const Chunk& chunk, float* scores, State<H>& state) {
-  const std::size_t block = chunk.start / kKvBlockPositions;
-  if (chunk.sees_first_block()) block_scores<H>(group.q(), group.keys(block), group.head_dim, scores);
-  if (chunk.sees_second_block()) {
-    block_scores<H>(group.q(), group.keys(block + 1), group.head_dim, scores + kKvBlockPositions);
-  }
-  MaxSum sums[H];
-#pragma GCC unroll 8
-  for (std::size_t h = 0; h < H; ++h) sums[h] = weigh(chunk, group.scale, scores + h * kAttentionChunk);
-  merge_sums<H>(sums, state);
+template <std::size_t Q, typename Values>
+void chunk_values(const float* weights, Values values, std::size_t begin, std::size_t end, float* sums,
+                  const Merging* merging) {
   std::size_t d = 0;
-  for (; d + 16 <= group.head_dim; d += 16) add_values<H>(group, chunk, scores, state, d);
-  for (; d < group.head_dim; d += 8) add_last_values<H>(group, chunk, scores, state, d);
-  state.empty = false;
+  for (; d + 16 <= values.head_dim; d += 16)
+    add_values<Q, true>(weights, values, d, begin, end, sums, merging);
+  if (d < values.head_dim) add_values<Q, false>(weights, values, d, begin, end, sums, merging);
 }
 
-template <std::size_t H>
-void attend(const Group& group, float* scratch) {
-  const std::size_t end = static_cast<std::size_t>(group.row.position) + 1;
-  const std::size_t window = group.row.window;
-  const std::size_t first = window != 0 && end > window ? end - window : 0;
-  State<H> state = {};
-  for (std::size_t start = first / kAttentionChunk * kAttentionChunk; start < end; start += kAttentionChunk) {
-    const std::size_t chunk_end = start + kAttentionChunk < end ? start + kAttentionChunk : end;
-    add_chunk<H>(group, {start, start > first ? start : first, chunk_end}, scratch, state);
+struct Vectors {
+  static void keys_to_float(const std::uint16_t* keys, std::size_t head_dim, float* out) {
+    for (std::size_t d = 0; d < head_dim; ++d, keys += kKvBlockPositions, out += kAttentionChunk) {
+#pragma GCC unroll 4
+      for (std::size_t i = 0; i < kKvBlockPositions; i += 8) _mm256_storeu_ps(out + i, load_f16(keys + i));
+    }
   }
+
+  static void values_to_float(const std::uint16_t* values, std::size_t head_dim, float* out) {
+    const std::size_t stride = padded(head_dim);
+    for (std::size_t j = 0; j < kKvBlockPositions; ++j, values += head_dim, out += stride) {
+      std::size_t d = 0;
+      for (; d + 8 <= head_dim; d += 8) _mm256_storeu_ps(out + d, load_f16(values + d));
+      for (; d < stride; d += 8)
+        _mm256_storeu_ps(out + d, load_few_f16(values + d, d < head_dim ? head_dim - d : 0));
+    }
+  }
+
+  template <std::size_t Q>
+  static void scores(const float* const* q, const ChunkKv& kv, std::size_t head_dim, std::size_t first,
+                     std::size_t end, float* out) {
+    for (std::size_t unit = first; unit < end; ++unit) {
+      if (kv.float_keys) {
+        unit_scores<Q>(q, FloatKeys(kv, unit), head_dim, out + 16 * unit);
+      } else {
+        unit_scores<Q>(q, HalfKeys(kv, unit), head_dim, out + 16 * unit);
+      }
+    }
+  }
+
+  static MaxSum weigh(float* scores, std::size_t begin, std::size_t end, float scale) {
+    const __m256 lowest = _mm256_set1_ps(-__builtin_inff());
+    __m256 greatest = lowest;
 #pragma GCC unroll 8
-  for (std::size_t h = 0; h < H; ++h) {
-    scale(group.out() + h * group.head_dim, 1.0f / state.sum[h], group.head_dim);
+    for (std::size_t v = 0; v < 8; ++v) {
+      const __m256 z = _mm256_mul_ps(_mm256_loadu_ps(scores + 8 * v), _mm256_set1_ps(scale));
+      _mm256_storeu_ps(scores + 8 * v, z);
+      greatest = _mm256_max_ps(select(lowest, lanes_in(begin, end, v), z), greatest);
+    }
+    const float max = greatest_of(greatest);
+    __m256 partials[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+#pragma GCC unroll 8
+    for (std::size_t v = 0; v < 8; ++v) {
+      const __m256 power =
+          exp_not_positive(_mm256_sub_ps(_mm256_loadu_ps(scores + 8 * v), _mm256_set1_ps(max)));
+      const __m256 weight = _mm256_and_ps(power, lanes_in(begin, end, v));
+      _mm256_storeu_ps(scores + 8 * v, weight);
+      partials[v % 2] = _mm256_add_ps(partials[v % 2], weight);
+    }
+    return {max, sum_of_partials(partials[0], partials[1])};
   }
-}
+
+  template <std::size_t Q>
+  static void values(const float* weights, const ChunkKv& kv, std::size_t head_dim, std::size_t begin,
+                     std::size_t end, float* sums, const Merging* merging) {
+    if (kv.float_values) {
+      chunk_values<Q>(weights, FloatValues{kv, head_dim}, begin, end, sums, merging);
+    } else {
+      chunk_values<Q>(weights, HalfValues{kv, head_dim}, begin, end, sums, merging);
+    }
+  }
+
+  static void powers(float* x) {
+    _mm256_store_ps(x, exp_not_positive(_mm256_load_ps(x)));
+    _mm256_store_ps(x + 8, exp_not_positive(_mm256_load_ps(x + 8)));
+  }
+
+  static void merge(const float* own, const Merging& merging, std::size_t query, std::size_t head_dim) {
+    for (std::size_t d = 0; d < head_dim; d += 8)
+      merge_into(merging, query, d, head_dim, _mm256_loadu_ps(own + d));
+  }
+
+  static void clear(float* x, std::size_t n) {  // a multiple of 16
+    for (std::size_t i = 0; i < n; i += 8) _mm256_storeu_ps(x + i, _mm256_setzero_ps());
+  }
+
+  static void scale(float* x, float by, std::size_t n) { avx2::scale(x, by, n); }
+};
 
 }  // namespace
 
-void attention(const AttentionRow& row, const KvShape& shape, std::size_t num_heads, Range heads, float scale,
-               float* scratch) {
-  const std::size_t group_heads = num_heads / shape.num_kv_heads;
-  for (std::size_t head = heads.begin; head < heads.end;) {
-    const std::size_t group_end = (head / group_heads + 1) * group_heads;
-    const std::size_t end = group_end < heads.end ? group_end : heads.end;
-    const std::size_t count = end - head < kMaxHeads ? end - head : kMaxHeads;
-    const Group group = {row, head / group_heads, shape.head_dim, head, scale};
-    switch (count) {
-      case 1:
-        attend<1>(group, scratch);
-        break;
-      case 2:
-        attend<2>(group, scratch);
-        break;
-      case 3:
-        attend<3>(group, scratch);
-        break;
-      default:
-        attend<4>(group, scratch);
-    }
-    head += count;
-  }
+void attention(const AttentionRows& rows, const KvShape& shape, std::size_t num_heads, Range heads,
+               float scale, float* scratch) {
+  attend_rows<Vectors>(rows, shape, num_heads, heads, scale, scratch);
 }
 
 }  // namespace shoal::avx2

@@ -1,235 +1,288 @@
+#include "kernels/attention_tiles.h"
 #include "kernels/avx512/kernels.h"
 #include "kernels/avx512/math.h"
 
 namespace shoal::avx512 {
 namespace {
 
-constexpr std::size_t kMaxHeads = 4;  // query heads that share each converted key and value
-constexpr std::size_t kWide = 64;     // head dimensions in registers at once
-
-// The part of one chunk that a query row sees: positions [begin, end) of [start, start + 64).
-struct Chunk {
-  std::size_t start;
-  std::size_t begin;
-  std::size_t end;
-
-  bool sees_first_block() const { return begin < start + kKvBlockPositions; }
-  bool sees_second_block() const { return end > start + kKvBlockPositions; }
-};
-
-// One key and value head of one row, and the query heads that share it.
-struct Group {
-  const AttentionRow& row;
-  std::size_t kv_head;
-  std::size_t head_dim;
-  std::size_t first_head;
-  float scale;
-
-  const float* q() const { return row.q + first_head * head_dim; }
-  float* out() const { return row.out + first_head * head_dim; }
-  const std::uint16_t* keys(std::size_t block) const {
-    return row.key_blocks[block] + kv_head * head_dim * kKvBlockPositions;
-  }
-  const std::uint16_t* values(std::size_t position) const {
-    const std::size_t slot = kv_head * kKvBlockPositions + position % kKvBlockPositions;
-    return row.value_blocks[position / kKvBlockPositions] + slot * head_dim;
-  }
-};
-
-template <std::size_t H>
-struct State {
-  float max[H];
-  float sum[H];
-  float keep[H];  // what merging the newest chunk does to the values so far, and to the chunk's own
-  float take[H];
-  bool empty = true;
-};
-
 __m512 load_f16(const std::uint16_t* from) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
 }
 
-// q.k for the 32 positions of a block, H heads together: lanes are positions.
-template <std::size_t H>
-void block_scores(const float* q, const std::uint16_t* keys, std::size_t head_dim, float* scores) {
-  __m512 low[H];
-  __m512 high[H];
+void prefetch(const void* line) { _mm_prefetch(static_cast<const char*>(line), _MM_HINT_T0); }
+
+// Keys of dimension d, lanes are positions [16u, 16u + 16) of the chunk.
+struct HalfKeys {
+  const ChunkKv& kv;
+
+  __m512 load(std::size_t unit, std::size_t d) const {
+    return load_f16(kv.keys[unit / 2] + 16 * (unit % 2) + d * kKvBlockPositions);
+  }
+  void fetch_next(std::size_t d) const {
+    prefetch(kv.next_keys[0] + d * kKvBlockPositions);
+    prefetch(kv.next_keys[1] + d * kKvBlockPositions);
+  }
+};
+struct FloatKeys {
+  const ChunkKv& kv;
+
+  __m512 load(std::size_t unit, std::size_t d) const {
+    return _mm512_loadu_ps(kv.float_keys + d * kAttentionChunk + 16 * unit);
+  }
+  void fetch_next(std::size_t) const {}
+};
+
+// q.k of Q queries for U units of positions from `first` on.
+// Not inlined, so that all pointers stay in registers.
+template <std::size_t Q, std::size_t U, typename Keys>
+[[gnu::noinline]] void unit_scores(const float* const* queries, Keys keys, std::size_t head_dim,
+                                   std::size_t first, float* scores) {
+  const float* q[Q];
+  __m512 z[Q][U];
 #pragma GCC unroll 8
-  for (std::size_t h = 0; h < H; ++h) low[h] = high[h] = _mm512_setzero_ps();
-  for (std::size_t d = 0; d < head_dim; ++d, keys += kKvBlockPositions) {
-    const __m512 k_low = load_f16(keys);
-    const __m512 k_high = load_f16(keys + 16);
+  for (std::size_t i = 0; i < Q; ++i) {
+    q[i] = queries[i];
 #pragma GCC unroll 8
-    for (std::size_t h = 0; h < H; ++h) {
-      const __m512 query = _mm512_set1_ps(q[h * head_dim + d]);
-      low[h] = _mm512_fmadd_ps(query, k_low, low[h]);
-      high[h] = _mm512_fmadd_ps(query, k_high, high[h]);
+    for (std::size_t u = 0; u < U; ++u) z[i][u] = _mm512_setzero_ps();
+  }
+  for (std::size_t d = 0; d < head_dim; ++d) {
+    __m512 k[U];
+#pragma GCC unroll 8
+    for (std::size_t u = 0; u < U; ++u) k[u] = keys.load(first + u, d);
+    keys.fetch_next(d);
+#pragma GCC unroll 8
+    for (std::size_t i = 0; i < Q; ++i) {
+      const __m512 query = _mm512_set1_ps(q[i][d]);
+#pragma GCC unroll 8
+      for (std::size_t u = 0; u < U; ++u) z[i][u] = _mm512_fmadd_ps(query, k[u], z[i][u]);
     }
   }
 #pragma GCC unroll 8
-  for (std::size_t h = 0; h < H; ++h) {
-    _mm512_storeu_ps(scores + h * kAttentionChunk, low[h]);
-    _mm512_storeu_ps(scores + h * kAttentionChunk + 16, high[h]);
+  for (std::size_t i = 0; i < Q; ++i) {
+#pragma GCC unroll 8
+    for (std::size_t u = 0; u < U; ++u)
+      _mm512_storeu_ps(scores + i * kAttentionChunk + 16 * (first + u), z[i][u]);
   }
 }
 
-// The chunk's lanes [16v, 16v + 16) that are visible.
-__mmask16 visible_lanes(const Chunk& chunk, std::size_t v) {
-  const std::size_t first = chunk.start + 16 * v;
-  const std::size_t begin = chunk.begin > first ? chunk.begin - first : 0;
-  const std::size_t end = chunk.end > first ? chunk.end - first : 0;
-  const unsigned below_end = end >= 16 ? 0xffffu : (1u << end) - 1u;
-  const unsigned below_begin = begin >= 16 ? 0xffffu : (1u << begin) - 1u;
+template <std::size_t Q, typename Keys>
+void chunk_scores(const float* const* q, Keys keys, std::size_t head_dim, std::size_t first, std::size_t end,
+                  float* scores) {
+  switch (end - first) {
+    case 1:
+      return unit_scores<Q, 1>(q, keys, head_dim, first, scores);
+    case 2:
+      return unit_scores<Q, 2>(q, keys, head_dim, first, scores);
+    case 3:
+      return unit_scores<Q, 3>(q, keys, head_dim, first, scores);
+    default:
+      return unit_scores<Q, 4>(q, keys, head_dim, first, scores);
+  }
+}
+
+// exp_f32 for x <= 0 (or NaN), 0 where the lane is not asked for.
+__m512 exp_not_positive(__mmask16 lanes, __m512 x) {
+  const __m512 magic = _mm512_set1_ps(kRoundingMagic);
+  const __m512 shifted = _mm512_fmadd_ps(x, _mm512_set1_ps(kLog2E), magic);
+  const __m512 n = _mm512_sub_ps(shifted, magic);
+  __m512 r = _mm512_fmadd_ps(n, _mm512_set1_ps(-kExpLn2High), x);
+  r = _mm512_fmadd_ps(n, _mm512_set1_ps(-kExpLn2Low), r);
+  __m512 p = _mm512_set1_ps(kExp4);
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(kExp3));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(kExp2));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(kExp1));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(kExp0));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
+  const __mmask16 normal = _mm512_mask_cmp_ps_mask(lanes, x, _mm512_set1_ps(kExpLowest), _CMP_NLT_UQ);
+  // A NaN stays one: its shifted integer is 0 as well.
+  const __m512i power = _mm512_slli_epi32(_mm512_cvtps_epi32(n), 23);
+  return _mm512_castsi512_ps(_mm512_maskz_add_epi32(normal, _mm512_castps_si512(p), power));
+}
+
+// The chunk's lanes [16u, 16u + 16) that are in [begin, end).
+__mmask16 lanes_in(std::size_t begin, std::size_t end, std::size_t unit) {
+  const std::size_t first = 16 * unit;
+  const std::size_t from = begin > first ? begin - first : 0;
+  const std::size_t to = end > first ? end - first : 0;
+  const unsigned below_end = to >= 16 ? 0xffffu : (1u << to) - 1u;
+  const unsigned below_begin = from >= 16 ? 0xffffu : (1u << from) - 1u;
   return static_cast<__mmask16>(below_end & ~below_begin);
 }
 
-// Scores become weights exp(z - max); unseen lanes become 0.
-MaxSum weigh(const Chunk& chunk, float scale, float* scores) {
+template <bool whole>
+MaxSum weigh_chunk(float* scores, std::size_t begin, std::size_t end, float scale) {
   const __m512 lowest = _mm512_set1_ps(-__builtin_inff());
   __m512 z[4];
   __mmask16 lanes[4];
   __m512 greatest = lowest;
 #pragma GCC unroll 8
-  for (std::size_t v = 0; v < 4; ++v) {
-    lanes[v] = visible_lanes(chunk, v);
-    z[v] = _mm512_mul_ps(_mm512_maskz_loadu_ps(lanes[v], scores + 16 * v), _mm512_set1_ps(scale));
-    greatest = _mm512_max_ps(_mm512_mask_mov_ps(lowest, lanes[v], z[v]), greatest);
+  for (std::size_t u = 0; u < 4; ++u) {
+    lanes[u] = whole ? static_cast<__mmask16>(0xffff) : lanes_in(begin, end, u);
+    z[u] = _mm512_mul_ps(_mm512_maskz_loadu_ps(lanes[u], scores + 16 * u), _mm512_set1_ps(scale));
+    greatest = _mm512_max_ps(_mm512_mask_mov_ps(lowest, lanes[u], z[u]), greatest);
   }
   const float max = _mm512_reduce_max_ps(greatest);
   __m512 partials = _mm512_setzero_ps();
 #pragma GCC unroll 8
-  for (std::size_t v = 0; v < 4; ++v) {
-    const __m512 weight = _mm512_maskz_mov_ps(lanes[v], exp_f32(_mm512_sub_ps(z[v], _mm512_set1_ps(max))));
-    _mm512_storeu_ps(scores + 16 * v, weight);
+  for (std::size_t u = 0; u < 4; ++u) {
+    const __m512 weight = exp_not_positive(lanes[u], _mm512_sub_ps(z[u], _mm512_set1_ps(max)));
+    _mm512_storeu_ps(scores + 16 * u, weight);
     partials = _mm512_add_ps(partials, weight);
   }
   return {max, sum_of_partials(partials)};
 }
 
-template <std::size_t H>
-void merge_sums(const MaxSum* chunk, State<H>& state) {
-  if (state.empty) {
-#pragma GCC unroll 8
-    for (std::size_t h = 0; h < H; ++h) {
-      state.max[h] = chunk[h].max;
-      state.sum[h] = chunk[h].sum;
+// The values of position j, lanes are dimensions from d on.
+struct HalfValues {
+  const ChunkKv& kv;
+  std::size_t head_dim;
+
+  struct Row {
+    const std::uint16_t* at;
+    __m512 load(std::size_t v, __mmask16 lanes) const {
+      return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes, at + 16 * v));
     }
-    return;
+    __m512 load(std::size_t v) const { return load_f16(at + 16 * v); }
+  };
+  Row row(std::size_t j, std::size_t d) const {
+    const std::size_t at = j % kKvBlockPositions * head_dim + d;
+    prefetch(kv.next_values[j / kKvBlockPositions] + at);
+    prefetch(kv.next_values[j / kKvBlockPositions] + at + 32);
+    return {kv.values[j / kKvBlockPositions] + at};
   }
-  alignas(64) float powers[16] = {};  // all the chunk's exponentials in one vector
-#pragma GCC unroll 8
-  for (std::size_t h = 0; h < H; ++h) {
-    const float max = chunk[h].max > state.max[h] ? chunk[h].max : state.max[h];
-    powers[h] = state.max[h] - max;
-    powers[8 + h] = chunk[h].max - max;
-    state.max[h] = max;
+};
+struct FloatValues {
+  const ChunkKv& kv;
+  std::size_t head_dim;
+
+  struct Row {
+    const float* at;
+    __m512 load(std::size_t v, __mmask16) const { return load(v); }  // padded
+    __m512 load(std::size_t v) const { return _mm512_loadu_ps(at + 16 * v); }
+  };
+  Row row(std::size_t j, std::size_t d) const { return {kv.float_values + j * padded(head_dim) + d}; }
+};
+
+void merge_into(const Merging& merging, std::size_t query, std::size_t d, __mmask16 lanes, __m512 own) {
+  float* out = merging.out[query] + d;
+  if (!merging.begins[query]) {
+    const __m512 taken = _mm512_mul_ps(own, _mm512_set1_ps(merging.take(query)));
+    own = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(lanes, out), _mm512_set1_ps(merging.keep(query)), taken);
   }
-  _mm512_store_ps(powers, exp_f32(_mm512_load_ps(powers)));
-#pragma GCC unroll 8
-  for (std::size_t h = 0; h < H; ++h) {
-    state.keep[h] = powers[h];
-    state.take[h] = powers[8 + h];
-    state.sum[h] = __builtin_fmaf(state.sum[h], state.keep[h], chunk[h].sum * state.take[h]);
-  }
+  _mm512_mask_storeu_ps(out, lanes, own);
 }
 
-// Weighted values of 16*V dimensions from d on, merged into out: lanes are dimensions.
-template <std::size_t H, std::size_t V>
-void add_values(const Group& group, const Chunk& chunk, const float* weights, const State<H>& state,
-                std::size_t d) {
-  const __mmask16 lanes = V == 1 ? lanes_at(d, group.head_dim) : static_cast<__mmask16>(0xffff);
-  __m512 o[H][V];
+// 16*V dimensions from d on; sums [Q, padded(head_dim)].
+template <std::size_t Q, std::size_t V, typename Values>
+[[gnu::noinline]] void add_values(const float* weights, Values values, std::size_t d, std::size_t begin,
+                                  std::size_t end, float* sums, const Merging* merging) {
+  const std::size_t stride = padded(values.head_dim);
+  const __mmask16 lanes = V == 1 ? lanes_at(d, values.head_dim) : static_cast<__mmask16>(0xffff);
+  __m512 o[Q][V];
 #pragma GCC unroll 8
-  for (std::size_t h = 0; h < H; ++h) {
-#pragma GCC unroll 8
-    for (std::size_t v = 0; v < V; ++v) o[h][v] = _mm512_setzero_ps();
-  }
-  for (std::size_t j = chunk.begin; j < chunk.end; ++j) {
-    const std::uint16_t* values = group.values(j) + d;
-    __m512 row[V];
+  for (std::size_t i = 0; i < Q; ++i) {
 #pragma GCC unroll 8
     for (std::size_t v = 0; v < V; ++v)
-      row[v] = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes, values + 16 * v));
+      o[i][v] = merging ? _mm512_setzero_ps() : _mm512_loadu_ps(sums + i * stride + d + 16 * v);
+  }
+  for (std::size_t j = begin; j < end; ++j) {
+    const auto row = values.row(j, d);
+    __m512 value[V];
 #pragma GCC unroll 8
-    for (std::size_t h = 0; h < H; ++h) {
-      const __m512 weight = _mm512_set1_ps(weights[h * kAttentionChunk + (j - chunk.start)]);
+    for (std::size_t v = 0; v < V; ++v) value[v] = V == 1 ? row.load(v, lanes) : row.load(v);
 #pragma GCC unroll 8
-      for (std::size_t v = 0; v < V; ++v) o[h][v] = _mm512_fmadd_ps(weight, row[v], o[h][v]);
+    for (std::size_t i = 0; i < Q; ++i) {
+      const __m512 weight = _mm512_set1_ps(weights[i * kAttentionChunk + j]);
+#pragma GCC unroll 8
+      for (std::size_t v = 0; v < V; ++v) o[i][v] = _mm512_fmadd_ps(weight, value[v], o[i][v]);
     }
   }
 #pragma GCC unroll 8
-  for (std::size_t h = 0; h < H; ++h) {
+  for (std::size_t i = 0; i < Q; ++i) {
 #pragma GCC unroll 8
     for (std::size_t v = 0; v < V; ++v) {
-      float* out = group.out() + h * group.head_dim + d + 16 * v;
-      __m512 merged = o[h][v];
-      if (!state.empty) {
-        const __m512 taken = _mm512_mul_ps(merged, _mm512_set1_ps(state.take[h]));
-        merged = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(lanes, out), _mm512_set1_ps(state.keep[h]), taken);
+      if (merging) {
+        merge_into(*merging, i, d + 16 * v, lanes, o[i][v]);
+      } else {
+        _mm512_storeu_ps(sums + i * stride + d + 16 * v, o[i][v]);
       }
-      _mm512_mask_storeu_ps(out, lanes, merged);
     }
   }
 }
 
-template <std::size_t H>
-void add_chunk(const Group& group, const Chunk& chunk, float* scores, State<H>& state) {
-  const std::size_t block = chunk.start / kKvBlockPositions;
-  if (chunk.sees_first_block()) block_scores<H>(group.q(), group.keys(block), group.head_dim, scores);
-  if (chunk.sees_second_block()) {
-    block_scores<H>(group.q(), group.keys(block + 1), group.head_dim, scores + kKvBlockPositions);
-  }
-  MaxSum sums[H];
-#pragma GCC unroll 8
-  for (std::size_t h = 0; h < H; ++h) sums[h] = weigh(chunk, group.scale, scores + h * kAttentionChunk);
-  merge_sums<H>(sums, state);
+template <std::size_t Q, typename Values>
+void chunk_values(const float* weights, Values values, std::size_t begin, std::size_t end, float* sums,
+                  const Merging* merging) {
   std::size_t d = 0;
-  for (; d + kWide <= group.head_dim; d += kWide) add_values<H, 4>(group, chunk, scores, state, d);
-  for (; d < group.head_dim; d += 16) add_values<H, 1>(group, chunk, scores, state, d);
-  state.empty = false;
+  for (; d + 64 <= values.head_dim; d += 64) add_values<Q, 4>(weights, values, d, begin, end, sums, merging);
+  for (; d < values.head_dim; d += 16) add_values<Q, 1>(weights, values, d, begin, end, sums, merging);
 }
 
-template <std::size_t H>
-void attend(const Group& group, float* scratch) {
-  const std::size_t end = static_cast<std::size_t>(group.row.position) + 1;
-  const std::size_t window = group.row.window;
-  const std::size_t first = window != 0 && end > window ? end - window : 0;
-  State<H> state = {};
-  for (std::size_t start = first / kAttentionChunk * kAttentionChunk; start < end; start += kAttentionChunk) {
-    const std::size_t chunk_end = start + kAttentionChunk < end ? start + kAttentionChunk : end;
-    add_chunk<H>(group, {start, start > first ? start : first, chunk_end}, scratch, state);
+struct Vectors {
+  static void keys_to_float(const std::uint16_t* keys, std::size_t head_dim, float* out) {
+    for (std::size_t d = 0; d < head_dim; ++d, keys += kKvBlockPositions, out += kAttentionChunk) {
+      _mm512_storeu_ps(out, load_f16(keys));
+      _mm512_storeu_ps(out + 16, load_f16(keys + 16));
+    }
   }
-#pragma GCC unroll 8
-  for (std::size_t h = 0; h < H; ++h) {
-    scale(group.out() + h * group.head_dim, 1.0f / state.sum[h], group.head_dim);
+
+  static void values_to_float(const std::uint16_t* values, std::size_t head_dim, float* out) {
+    for (std::size_t j = 0; j < kKvBlockPositions; ++j, values += head_dim, out += padded(head_dim)) {
+      for (std::size_t d = 0; d < head_dim; d += 16) {
+        _mm512_storeu_ps(out + d,
+                         _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes_at(d, head_dim), values + d)));
+      }
+    }
   }
-}
+
+  template <std::size_t Q>
+  static void scores(const float* const* q, const ChunkKv& kv, std::size_t head_dim, std::size_t first,
+                     std::size_t end, float* out) {
+    if (kv.float_keys) {
+      chunk_scores<Q>(q, FloatKeys{kv}, head_dim, first, end, out);
+    } else {
+      chunk_scores<Q>(q, HalfKeys{kv}, head_dim, first, end, out);
+    }
+  }
+
+  static MaxSum weigh(float* scores, std::size_t begin, std::size_t end, float scale) {
+    const bool whole = begin == 0 && end == kAttentionChunk;
+    return whole ? weigh_chunk<true>(scores, begin, end, scale)
+                 : weigh_chunk<false>(scores, begin, end, scale);
+  }
+
+  template <std::size_t Q>
+  static void values(const float* weights, const ChunkKv& kv, std::size_t head_dim, std::size_t begin,
+                     std::size_t end, float* sums, const Merging* merging) {
+    if (kv.float_values) {
+      chunk_values<Q>(weights, FloatValues{kv, head_dim}, begin, end, sums, merging);
+    } else {
+      chunk_values<Q>(weights, HalfValues{kv, head_dim}, begin, end, sums, merging);
+    }
+  }
+
+  static void powers(float* x) {
+    _mm512_store_ps(x, exp_not_positive(static_cast<__mmask16>(0xffff), _mm512_load_ps(x)));
+  }
+
+  static void merge(const float* own, const Merging& merging, std::size_t query, std::size_t head_dim) {
+    for (std::size_t d = 0; d < head_dim; d += 16)
+      merge_into(merging, query, d, lanes_at(d, head_dim), _mm512_loadu_ps(own + d));
+  }
+
+  static void clear(float* x, std::size_t n) {  // a multiple of 16
+    for (std::size_t i = 0; i < n; i += 16) _mm512_storeu_ps(x + i, _mm512_setzero_ps());
+  }
+
+  static void scale(float* x, float by, std::size_t n) { avx512::scale(x, by, n); }
+};
 
 }  // namespace
 
-void attention(const AttentionRow& row, const KvShape& shape, std::size_t num_heads, Range heads, float scale,
-               float* scratch) {
-  const std::size_t group_heads = num_heads / shape.num_kv_heads;
-  for (std::size_t head = heads.begin; head < heads.end;) {
-    const std::size_t group_end = (head / group_heads + 1) * group_heads;
-    const std::size_t end = group_end < heads.end ? group_end : heads.end;
-    const std::size_t count = end - head < kMaxHeads ? end - head : kMaxHeads;
-    const Group group = {row, head / group_heads, shape.head_dim, head, scale};
-    switch (count) {
-      case 1:
-        attend<1>(group, scratch);
-        break;
-      case 2:
-        attend<2>(group, scratch);
-        break;
-      case 3:
-        attend<3>(group, scratch);
-        break;
-      default:
-        attend<4>(group, scratch);
-    }
-    head += count;
-  }
+void attention(const AttentionRows& rows, const KvShape& shape, std::size_t num_heads, Range heads,
+               float scale, float* scratch) {
+  attend_rows<Vectors>(rows, shape, num_heads, heads, scale, scratch);
 }
 
 }  // namespace shoal::avx512

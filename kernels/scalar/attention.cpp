@@ -11,17 +11,17 @@ namespace {
 
 // The head's KV of one position.
 struct KvHead {
-  const AttentionRow& row;
+  const AttentionRows& rows;
   const KvShape& shape;
   std::size_t kv_head;
 
   float key(std::size_t position, std::size_t d) const {
-    const std::uint16_t* block = row.key_blocks[position / kKvBlockPositions];
+    const std::uint16_t* block = rows.key_blocks[position / kKvBlockPositions];
     return float_from_f16(
         block[(kv_head * shape.head_dim + d) * kKvBlockPositions + position % kKvBlockPositions]);
   }
   float value(std::size_t position, std::size_t d) const {
-    const std::uint16_t* block = row.value_blocks[position / kKvBlockPositions];
+    const std::uint16_t* block = rows.value_blocks[position / kKvBlockPositions];
     return float_from_f16(
         block[(kv_head * kKvBlockPositions + position % kKvBlockPositions) * shape.head_dim + d]);
   }
@@ -69,9 +69,11 @@ void merge_chunk(const KvHead& kv, std::size_t begin, std::size_t end, const flo
   merged.empty = false;
 }
 
-void attend(const KvHead& kv, const float* q, float scale, float* weights, float* out) {
-  const std::size_t end = std::size_t{kv.row.position} + 1;
-  const std::size_t first = kv.row.window != 0 && end > kv.row.window ? end - kv.row.window : 0;
+// The query at `position`.
+void attend(const KvHead& kv, const float* q, std::size_t position, float scale, float* weights, float* out) {
+  const std::size_t end = position + 1;
+  const std::size_t window = kv.rows.window;
+  const std::size_t first = window != 0 && end > window ? end - window : 0;
   Merged merged = {};
   for (std::size_t chunk = first / kAttentionChunk * kAttentionChunk; chunk < end; chunk += kAttentionChunk) {
     const std::size_t chunk_begin = std::max(chunk, first);
@@ -87,12 +89,15 @@ void attend(const KvHead& kv, const float* q, float scale, float* weights, float
 
 // Source: Vaswani et al. 2017, eq. 1; in chunks with a running maximum as Milakov and Gimelshein 2018 and Dao
 // et al. 2022.
-void attention(const AttentionRow& row, const KvShape& shape, std::size_t num_heads, Range heads, float scale,
-               float* scratch) {
+void attention(const AttentionRows& rows, const KvShape& shape, std::size_t num_heads, Range heads,
+               float scale, float* scratch) {
   const std::size_t group = num_heads / shape.num_kv_heads;
-  for (std::size_t head = heads.begin; head < heads.end; ++head) {
-    const KvHead kv = {row, shape, head / group};
-    attend(kv, row.q + head * shape.head_dim, scale, scratch, row.out + head * shape.head_dim);
+  for (std::size_t row = 0; row < rows.num_rows; ++row) {
+    for (std::size_t head = heads.begin; head < heads.end; ++head) {
+      const KvHead kv = {rows, shape, head / group};
+      const std::size_t at = (row * num_heads + head) * shape.head_dim;
+      attend(kv, rows.q + at, std::size_t{rows.first_position} + row, scale, scratch, rows.out + at);
+    }
   }
 }
 

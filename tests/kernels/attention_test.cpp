@@ -1,4 +1,5 @@
 #include <Eigen/Dense>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -76,8 +77,8 @@ class Cache {
 };
 
 struct Query {
-  std::vector<float> q;
-  std::uint32_t position;
+  std::vector<float> q;    // of one row or several
+  std::uint32_t position;  // of the first row
   std::uint32_t window;
 };
 
@@ -87,11 +88,16 @@ std::vector<float> attend(const KernelTable& kernels, const Shape& shape, const 
   std::vector<float> scratch(attention_scratch_floats(shape.num_heads, shape.head_dim),
                              std::numeric_limits<float>::quiet_NaN());
   if (slices.empty()) slices = {Range{0, static_cast<std::uint32_t>(shape.num_heads)}};
-  const AttentionRow row = {query.q.data(),       out.data(),     cache.key_blocks(),
-                            cache.value_blocks(), query.position, query.window};
+  const AttentionRows rows = {query.q.data(),
+                              out.data(),
+                              cache.key_blocks(),
+                              cache.value_blocks(),
+                              query.position,
+                              query.window,
+                              query.q.size() / (shape.num_heads * shape.head_dim)};
   const float scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
   for (const Range heads : slices)
-    kernels.attention(row, cache.shape(), shape.num_heads, heads, scale, scratch.data());
+    kernels.attention(rows, cache.shape(), shape.num_heads, heads, scale, scratch.data());
   return out;
 }
 
@@ -116,8 +122,9 @@ Eigen::VectorXd attend_f64(const Shape& shape, const Cache& cache, const Query& 
   return values.transpose() * p / p.sum();
 }
 
-constexpr Shape kShapes[] = {{9, 3, 64},   {4, 1, 256}, {2, 2, 16}, {5, 1, 80},
-                             {12, 2, 128}, {7, 1, 24},  {3, 3, 13}};
+// Groups of 1 to 8 heads.
+constexpr Shape kShapes[] = {{9, 3, 64}, {4, 1, 256}, {2, 2, 16}, {5, 1, 80}, {12, 2, 128},
+                             {7, 1, 24}, {3, 3, 13},  {8, 1, 64}, {4, 2, 80}, {2, 2, 64}};
 
 }  // namespace
 
@@ -155,6 +162,55 @@ TEST_CASE("every attention gives the scalar definition's bits") {
           CAPTURE(window);
           CHECK(same_bits(attend(*kernels, shape, cache, query), truth));
         }
+      }
+    }
+  }
+}
+
+TEST_CASE("rows attended together have the scalar definition's bits, wherever they begin and end") {
+  Random random(47);
+  for (const Shape& shape : kShapes) {
+    for (std::size_t num_rows = 1; num_rows <= 20; ++num_rows) {
+      for (const std::size_t first : {0, 1, 30, 61, 64, 100, 127}) {
+        const std::uint32_t window = std::array{0u, 1u, 5u, 33u, 64u, 100u}[random.below(6)];
+        Cache cache(random, shape, first + num_rows);
+        const Query query = {random_floats(random, num_rows * shape.num_heads * shape.head_dim, 2.0f),
+                             static_cast<std::uint32_t>(first), window};
+        const std::vector<float> truth = attend(scalar_kernels(), shape, cache, query);
+        if (window != 0 && first + 1 > window) cache.release_before(first + 1 - window);
+        for (const KernelTable* kernels : runnable_kernels()) {
+          CAPTURE(doctest::String(kernels->name));
+          CAPTURE(shape.num_heads);
+          CAPTURE(shape.head_dim);
+          CAPTURE(num_rows);
+          CAPTURE(first);
+          CAPTURE(window);
+          CHECK(same_bits(attend(*kernels, shape, cache, query), truth));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("rows past one tile have the bits of each row alone") {
+  Random random(48);
+  const Shape shape = {6, 2, 40};
+  const std::size_t num_rows = 2 * kAttentionTileRows + 7;
+  const Cache cache(random, shape, 50 + num_rows);
+  const std::size_t row_size = shape.num_heads * shape.head_dim;
+  for (const std::uint32_t window : {0u, 45u}) {
+    const Query query = {random_floats(random, num_rows * row_size, 2.0f), 50, window};
+    for (const KernelTable* kernels : runnable_kernels()) {
+      CAPTURE(doctest::String(kernels->name));
+      const std::vector<float> together = attend(*kernels, shape, cache, query);
+      for (std::size_t row = 0; row < num_rows; ++row) {
+        const auto q = query.q.begin() + static_cast<std::ptrdiff_t>(row * row_size);
+        const Query one = {
+            {q, q + static_cast<std::ptrdiff_t>(row_size)}, static_cast<std::uint32_t>(50 + row), window};
+        const auto ours = together.begin() + static_cast<std::ptrdiff_t>(row * row_size);
+        CAPTURE(row);
+        CHECK(same_bits(attend(scalar_kernels(), shape, cache, one),
+                        {ours, ours + static_cast<std::ptrdiff_t>(row_size)}));
       }
     }
   }

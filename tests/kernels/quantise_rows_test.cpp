@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -50,6 +51,29 @@ TEST_CASE("infinities, NaNs, denormals and zeros quantise alike everywhere") {
         CAPTURE(doctest::String(kernels->name));
         CAPTURE(odd);
         CHECK(same_rows(Activations(x, 1, 40, *kernels), truth));
+      }
+    }
+  }
+}
+
+TEST_CASE("an odd value anywhere in a long row quantises alike everywhere") {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  Random random(24);
+  for (const std::size_t cols : {512, 544, 1000}) {
+    for (int trial = 0; trial < 40; ++trial) {
+      std::vector<float> x = random_floats(random, 3 * cols);
+      for (const float odd : {kInfinity, -kInfinity, kNan, -kNan, 1e-45f, 3.4e38f, -3.4e38f})
+        x[random.below(x.size())] = odd;
+      const std::size_t block = random.below(cols / 32);  // whole blocks of nothing, of NaNs
+      std::fill_n(x.begin() + static_cast<std::ptrdiff_t>(cols + 32 * block), 32, 1e-40f);
+      std::fill_n(x.begin() + static_cast<std::ptrdiff_t>(2 * cols + 32 * block), 32, kNan);
+      const Activations truth(x, 3, cols, scalar_kernels());
+      for (const KernelTable* kernels : runnable_kernels()) {
+        CAPTURE(doctest::String(kernels->name));
+        CAPTURE(cols);
+        CAPTURE(trial);
+        CHECK(same_rows(Activations(x, 3, cols, *kernels), truth));
       }
     }
   }
