@@ -1,255 +1,243 @@
+#include "kernels/attention_tiles.h"
 #include "kernels/neon/kernels.h"
 #include "kernels/neon/math.h"
 
 namespace shoal::neon {
 namespace {
 
-constexpr std::size_t kMaxHeads = 4;  // query heads that share each converted key and value
-constexpr std::size_t kWide = 4;      // vectors in registers at once, for each head
-
-// The part of one chunk that a query row sees: positions [begin, end) of [start, start + 64).
-struct Chunk {
-  std::size_t start;
-  std::size_t begin;
-  std::size_t end;
-
-  bool sees_first_block() const { return begin < start + kKvBlockPositions; }
-  bool sees_second_block() const { return end > start + kKvBlockPositions; }
-};
-
-// One key and value head of one row, and the query heads that share it.
-struct Group {
-  const AttentionRow& row;
-  std::size_t kv_head;
-  std::size_t head_dim;
-  std::size_t first_head;
-  float scale;
-
-  const float* q() const { return row.q + first_head * head_dim; }
-  float* out() const { return row.out + first_head * head_dim; }
-  const std::uint16_t* keys(std::size_t block) const {
-    return row.key_blocks[block] + kv_head * head_dim * kKvBlockPositions;
-  }
-  const std::uint16_t* values(std::size_t position) const {
-    const std::size_t slot = kv_head * kKvBlockPositions + position % kKvBlockPositions;
-    return row.value_blocks[position / kKvBlockPositions] + slot * head_dim;
-  }
-};
-
-template <std::size_t H>
-struct State {
-  float max[H];
-  float sum[H];
-  float keep[H];  // what merging the newest chunk does to the values so far, and to the chunk's own
-  float take[H];
-  bool empty = true;
-};
+constexpr std::size_t kUnitVectors = kUnit / kLanes;
 
 // Fewer than four, without reading past the last.
 float32x4_t load_few_f16(const std::uint16_t* from, std::size_t n) {
   std::uint16_t halves[kLanes] = {};
-  for (std::size_t i = 0; i < n; ++i) halves[i] = from[i];
+  for (std::size_t i = 0; i < n && i < kLanes; ++i) halves[i] = from[i];
   return load_f16(halves);
 }
 
-// q.k for 16 positions of a block, H heads together: lanes are positions.
-template <std::size_t H>
-void half_block_scores(const float* q, const std::uint16_t* keys, std::size_t head_dim, float* scores) {
-  float32x4_t z[H][kWide];
-#pragma GCC unroll 4
-  for (std::size_t h = 0; h < H; ++h) {
-#pragma GCC unroll 4
-    for (std::size_t v = 0; v < kWide; ++v) z[h][v] = vdupq_n_f32(0.0f);
+void prefetch(const void* line) { __builtin_prefetch(line); }
+
+// Keys of dimension d: 16 positions of the chunk from 16*unit on, as four vectors.
+struct HalfKeys {
+  const std::uint16_t* at;
+  const std::uint16_t* next;
+
+  HalfKeys(const ChunkKv& kv, std::size_t unit)
+      : at(kv.keys[unit / 2] + kUnit * (unit % 2)), next(kv.next_keys[unit / 2]) {}
+  float32x4_t load(std::size_t v, std::size_t d) const {
+    return load_f16(at + v * kLanes + d * kKvBlockPositions);
   }
-  for (std::size_t d = 0; d < head_dim; ++d, keys += kKvBlockPositions) {
-    float32x4_t k[kWide];
+  void fetch_next(std::size_t d) const { prefetch(next + d * kKvBlockPositions); }
+};
+struct FloatKeys {
+  const float* at;
+
+  FloatKeys(const ChunkKv& kv, std::size_t unit) : at(kv.float_keys + kUnit * unit) {}
+  float32x4_t load(std::size_t v, std::size_t d) const {
+    return vld1q_f32(at + v * kLanes + d * kAttentionChunk);
+  }
+  void fetch_next(std::size_t) const {}
+};
+
+// q.k of Q queries for 16 positions: six by four vectors of sums leave eight registers.
+template <std::size_t Q, typename Keys>
+[[gnu::noinline]] void unit_scores(const float* const* queries, Keys keys, std::size_t head_dim,
+                                   float* scores) {
+  const float* q[Q];
+  float32x4_t z[Q][kUnitVectors];
+#pragma GCC unroll 8
+  for (std::size_t i = 0; i < Q; ++i) {
+    q[i] = queries[i];
 #pragma GCC unroll 4
-    for (std::size_t v = 0; v < kWide; ++v) k[v] = load_f16(keys + v * kLanes);
+    for (std::size_t v = 0; v < kUnitVectors; ++v) z[i][v] = vdupq_n_f32(0.0f);
+  }
+  for (std::size_t d = 0; d < head_dim; ++d) {
+    keys.fetch_next(d);
+    float32x4_t k[kUnitVectors];
 #pragma GCC unroll 4
-    for (std::size_t h = 0; h < H; ++h) {
+    for (std::size_t v = 0; v < kUnitVectors; ++v) k[v] = keys.load(v, d);
+#pragma GCC unroll 8
+    for (std::size_t i = 0; i < Q; ++i) {
+      const float query = q[i][d];
 #pragma GCC unroll 4
-      for (std::size_t v = 0; v < kWide; ++v) z[h][v] = vfmaq_n_f32(z[h][v], k[v], q[h * head_dim + d]);
+      for (std::size_t v = 0; v < kUnitVectors; ++v) z[i][v] = vfmaq_n_f32(z[i][v], k[v], query);
     }
   }
+#pragma GCC unroll 8
+  for (std::size_t i = 0; i < Q; ++i) {
 #pragma GCC unroll 4
-  for (std::size_t h = 0; h < H; ++h) {
+    for (std::size_t v = 0; v < kUnitVectors; ++v)
+      vst1q_f32(scores + i * kAttentionChunk + v * kLanes, z[i][v]);
+  }
+}
+
+// The chunk's lanes [4v, 4v + 4) that are in [begin, end).
+uint32x4_t lanes_in(std::size_t begin, std::size_t end, std::size_t v) {
+  const std::size_t first = v * kLanes;
+  return vbicq_u32(lanes_at(0, end > first ? end - first : 0),
+                   lanes_at(0, begin > first ? begin - first : 0));
+}
+
+// The values of position j, lanes are dimensions from d on.
+struct HalfValues {
+  const ChunkKv& kv;
+  std::size_t head_dim;
+
+  const std::uint16_t* row(std::size_t j, std::size_t d) const {
+    const std::size_t at = j % kKvBlockPositions * head_dim + d;
+    prefetch(kv.next_values[j / kKvBlockPositions] + at);
+    return kv.values[j / kKvBlockPositions] + at;
+  }
+  static float32x4_t load(const std::uint16_t* at) { return load_f16(at); }
+  static float32x4_t load_few(const std::uint16_t* at, std::size_t n) { return load_few_f16(at, n); }
+};
+struct FloatValues {
+  const ChunkKv& kv;
+  std::size_t head_dim;
+
+  const float* row(std::size_t j, std::size_t d) const { return kv.float_values + j * padded(head_dim) + d; }
+  static float32x4_t load(const float* at) { return vld1q_f32(at); }
+  static float32x4_t load_few(const float* at, std::size_t) { return vld1q_f32(at); }  // padded
+};
+
+// Four dimensions of a query from d on, of which there may be fewer or none.
+void merge_into(const Merging& merging, std::size_t query, std::size_t d, std::size_t head_dim,
+                float32x4_t own) {
+  float* out = merging.out[query];
+  if (!merging.begins[query])
+    own = vfmaq_n_f32(vmulq_n_f32(own, merging.take(query)), load_at(out, d, head_dim), merging.keep(query));
+  store_at(out, d, head_dim, own);
+}
+
+// 16 dimensions from d on; sums [Q, padded(head_dim)].
+template <std::size_t Q, bool whole, typename Values>
+[[gnu::noinline]] void add_values(const float* weights, Values values, std::size_t d, std::size_t begin,
+                                  std::size_t end, float* sums, const Merging* merging) {
+  const std::size_t stride = padded(values.head_dim);
+  const std::size_t left = values.head_dim - d;
+  float32x4_t o[Q][kUnitVectors];
+#pragma GCC unroll 8
+  for (std::size_t i = 0; i < Q; ++i) {
 #pragma GCC unroll 4
-    for (std::size_t v = 0; v < kWide; ++v) vst1q_f32(scores + h * kAttentionChunk + v * kLanes, z[h][v]);
+    for (std::size_t v = 0; v < kUnitVectors; ++v)
+      o[i][v] = merging ? vdupq_n_f32(0.0f) : vld1q_f32(sums + i * stride + d + v * kLanes);
   }
-}
-
-template <std::size_t H>
-void block_scores(const float* q, const std::uint16_t* keys, std::size_t head_dim, float* scores) {
-  half_block_scores<H>(q, keys, head_dim, scores);
-  half_block_scores<H>(q, keys + 16, head_dim, scores + 16);
-}
-
-// The chunk's lanes [4v, 4v + 4) that are visible.
-uint32x4_t visible_lanes(const Chunk& chunk, std::size_t v) {
-  const std::size_t first = chunk.start + v * kLanes;
-  const std::size_t hidden = chunk.begin > first ? chunk.begin - first : 0;
-  const std::size_t seen = chunk.end > first ? chunk.end - first : 0;
-  return vbicq_u32(lanes_at(0, seen), lanes_at(0, hidden));
-}
-
-// Scores become weights exp(z - max); unseen lanes become 0, whatever lay there.
-MaxSum weigh(const Chunk& chunk, float scale, float* scores) {
-  const float32x4_t lowest = vdupq_n_f32(-__builtin_inff());
-  float32x4_t greatest = lowest;
-  for (std::size_t v = 0; v < kAttentionChunk / kLanes; ++v) {
-    const float32x4_t z = vmulq_n_f32(vld1q_f32(scores + v * kLanes), scale);
-    vst1q_f32(scores + v * kLanes, z);
-    greatest = greater(select(lowest, visible_lanes(chunk, v), z), greatest);
-  }
-  const float max = greatest_of(greatest);
-  float32x4_t partials[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
-  for (std::size_t v = 0; v < kAttentionChunk / kLanes; ++v) {
-    const float32x4_t power = exp_f32(vsubq_f32(vld1q_f32(scores + v * kLanes), vdupq_n_f32(max)));
-    const float32x4_t weight = select(vdupq_n_f32(0.0f), visible_lanes(chunk, v), power);
-    vst1q_f32(scores + v * kLanes, weight);
-    partials[v % 4] = vaddq_f32(partials[v % 4], weight);
-  }
-  return {max, sum_of_partials(partials)};
-}
-
-template <std::size_t H>
-void merge_sums(const MaxSum* chunk, State<H>& state) {
-  static_assert(H <= kLanes);
-  if (state.empty) {
-    for (std::size_t h = 0; h < H; ++h) {
-      state.max[h] = chunk[h].max;
-      state.sum[h] = chunk[h].sum;
+  for (std::size_t j = begin; j < end; ++j) {
+    const auto* row = values.row(j, d);
+    float32x4_t value[kUnitVectors];
+#pragma GCC unroll 4
+    for (std::size_t v = 0; v < kUnitVectors; ++v) {
+      const std::size_t at = v * kLanes;
+      value[v] = whole ? values.load(row + at) : values.load_few(row + at, left > at ? left - at : 0);
     }
-    return;
-  }
-  float keep[kLanes] = {};
-  float take[kLanes] = {};
-  for (std::size_t h = 0; h < H; ++h) {
-    const float max = chunk[h].max > state.max[h] ? chunk[h].max : state.max[h];
-    keep[h] = state.max[h] - max;
-    take[h] = chunk[h].max - max;
-    state.max[h] = max;
-  }
-  vst1q_f32(keep, exp_f32(vld1q_f32(keep)));
-  vst1q_f32(take, exp_f32(vld1q_f32(take)));
-  for (std::size_t h = 0; h < H; ++h) {
-    state.keep[h] = keep[h];
-    state.take[h] = take[h];
-    state.sum[h] = __builtin_fmaf(state.sum[h], keep[h], chunk[h].sum * take[h]);
-  }
-}
-
-// Merges weighted values of four dimensions from d on into head h's output.
-template <std::size_t H>
-void merge_values(const Group& group, const State<H>& state, std::size_t h, std::size_t d,
-                  float32x4_t values) {
-  float* out = group.out() + h * group.head_dim;
-  if (!state.empty) {
-    const float32x4_t taken = vmulq_n_f32(values, state.take[h]);
-    values = vfmaq_n_f32(taken, load_at(out, d, group.head_dim), state.keep[h]);
-  }
-  store_at(out, d, group.head_dim, values);
-}
-
-// Weighted values of 16 dimensions from d on: lanes are dimensions.
-template <std::size_t H>
-void add_values(const Group& group, const Chunk& chunk, const float* weights, const State<H>& state,
-                std::size_t d) {
-  float32x4_t o[H][kWide];
+#pragma GCC unroll 8
+    for (std::size_t i = 0; i < Q; ++i) {
+      const float weight = weights[i * kAttentionChunk + j];
 #pragma GCC unroll 4
-  for (std::size_t h = 0; h < H; ++h) {
-#pragma GCC unroll 4
-    for (std::size_t v = 0; v < kWide; ++v) o[h][v] = vdupq_n_f32(0.0f);
-  }
-  for (std::size_t j = chunk.begin; j < chunk.end; ++j) {
-    const std::uint16_t* values = group.values(j) + d;
-    float32x4_t row[kWide];
-#pragma GCC unroll 4
-    for (std::size_t v = 0; v < kWide; ++v) row[v] = load_f16(values + v * kLanes);
-#pragma GCC unroll 4
-    for (std::size_t h = 0; h < H; ++h) {
-      const float weight = weights[h * kAttentionChunk + (j - chunk.start)];
-#pragma GCC unroll 4
-      for (std::size_t v = 0; v < kWide; ++v) o[h][v] = vfmaq_n_f32(o[h][v], row[v], weight);
+      for (std::size_t v = 0; v < kUnitVectors; ++v) o[i][v] = vfmaq_n_f32(o[i][v], value[v], weight);
     }
   }
+#pragma GCC unroll 8
+  for (std::size_t i = 0; i < Q; ++i) {
 #pragma GCC unroll 4
-  for (std::size_t h = 0; h < H; ++h) {
-#pragma GCC unroll 4
-    for (std::size_t v = 0; v < kWide; ++v) merge_values<H>(group, state, h, d + v * kLanes, o[h][v]);
-  }
-}
-
-// The same for the last dimensions of a head, up to four.
-template <std::size_t H>
-void add_last_values(const Group& group, const Chunk& chunk, const float* weights, const State<H>& state,
-                     std::size_t d) {
-  const std::size_t n = group.head_dim - d < kLanes ? group.head_dim - d : kLanes;
-  for (std::size_t h = 0; h < H; ++h) {
-    float32x4_t o = vdupq_n_f32(0.0f);
-    for (std::size_t j = chunk.begin; j < chunk.end; ++j) {
-      const float32x4_t values = load_few_f16(group.values(j) + d, n);
-      o = vfmaq_n_f32(o, values, weights[h * kAttentionChunk + (j - chunk.start)]);
+    for (std::size_t v = 0; v < kUnitVectors; ++v) {
+      if (merging) {
+        merge_into(*merging, i, d + v * kLanes, values.head_dim, o[i][v]);
+      } else {
+        vst1q_f32(sums + i * stride + d + v * kLanes, o[i][v]);
+      }
     }
-    merge_values<H>(group, state, h, d, o);
   }
 }
 
-template <std::size_t H>
-void add_chunk(const Group& group, const Chunk& chunk, float* scores, State<H>& state) {
-  const std::size_t block = chunk.start / kKvBlockPositions;
-  if (chunk.sees_first_block()) block_scores<H>(group.q(), group.keys(block), group.head_dim, scores);
-  if (chunk.sees_second_block())
-    block_scores<H>(group.q(), group.keys(block + 1), group.head_dim, scores + kKvBlockPositions);
-  MaxSum sums[H];
-  for (std::size_t h = 0; h < H; ++h) sums[h] = weigh(chunk, group.scale, scores + h * kAttentionChunk);
-  merge_sums<H>(sums, state);
+template <std::size_t Q, typename Values>
+void chunk_values(const float* weights, Values values, std::size_t begin, std::size_t end, float* sums,
+                  const Merging* merging) {
   std::size_t d = 0;
-  for (; d + kWide * kLanes <= group.head_dim; d += kWide * kLanes)
-    add_values<H>(group, chunk, scores, state, d);
-  for (; d < group.head_dim; d += kLanes) add_last_values<H>(group, chunk, scores, state, d);
-  state.empty = false;
+  for (; d + kUnit <= values.head_dim; d += kUnit)
+    add_values<Q, true>(weights, values, d, begin, end, sums, merging);
+  if (d < values.head_dim) add_values<Q, false>(weights, values, d, begin, end, sums, merging);
 }
 
-template <std::size_t H>
-void attend(const Group& group, float* scratch) {
-  const std::size_t end = static_cast<std::size_t>(group.row.position) + 1;
-  const std::size_t window = group.row.window;
-  const std::size_t first = window != 0 && end > window ? end - window : 0;
-  State<H> state = {};
-  for (std::size_t start = first / kAttentionChunk * kAttentionChunk; start < end; start += kAttentionChunk) {
-    const std::size_t chunk_end = start + kAttentionChunk < end ? start + kAttentionChunk : end;
-    add_chunk<H>(group, {start, start > first ? start : first, chunk_end}, scratch, state);
+struct Vectors {
+  static void keys_to_float(const std::uint16_t* keys, std::size_t head_dim, float* out) {
+    for (std::size_t d = 0; d < head_dim; ++d, keys += kKvBlockPositions, out += kAttentionChunk) {
+#pragma GCC unroll 8
+      for (std::size_t i = 0; i < kKvBlockPositions; i += kLanes) vst1q_f32(out + i, load_f16(keys + i));
+    }
   }
-  for (std::size_t h = 0; h < H; ++h)
-    scale(group.out() + h * group.head_dim, 1.0f / state.sum[h], group.head_dim);
-}
+
+  static void values_to_float(const std::uint16_t* values, std::size_t head_dim, float* out) {
+    const std::size_t stride = padded(head_dim);
+    for (std::size_t j = 0; j < kKvBlockPositions; ++j, values += head_dim, out += stride) {
+      std::size_t d = 0;
+      for (; d + kLanes <= head_dim; d += kLanes) vst1q_f32(out + d, load_f16(values + d));
+      for (; d < stride; d += kLanes)
+        vst1q_f32(out + d, load_few_f16(values + d, d < head_dim ? head_dim - d : 0));
+    }
+  }
+
+  template <std::size_t Q>
+  static void scores(const float* const* q, const ChunkKv& kv, std::size_t head_dim, std::size_t first,
+                     std::size_t end, float* out) {
+    for (std::size_t unit = first; unit < end; ++unit) {
+      if (kv.float_keys) {
+        unit_scores<Q>(q, FloatKeys(kv, unit), head_dim, out + kUnit * unit);
+      } else {
+        unit_scores<Q>(q, HalfKeys(kv, unit), head_dim, out + kUnit * unit);
+      }
+    }
+  }
+
+  static MaxSum weigh(float* scores, std::size_t begin, std::size_t end, float scale) {
+    const float32x4_t lowest = vdupq_n_f32(-__builtin_inff());
+    float32x4_t most = lowest;
+    for (std::size_t v = 0; v < kAttentionChunk / kLanes; ++v) {
+      const float32x4_t z = vmulq_n_f32(vld1q_f32(scores + v * kLanes), scale);
+      vst1q_f32(scores + v * kLanes, z);
+      most = greater(select(lowest, lanes_in(begin, end, v), z), most);
+    }
+    const float max = greatest_of(most);
+    float32x4_t partials[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
+    for (std::size_t v = 0; v < kAttentionChunk / kLanes; ++v) {
+      const float32x4_t power = exp_f32(vsubq_f32(vld1q_f32(scores + v * kLanes), vdupq_n_f32(max)));
+      const float32x4_t weight = select(vdupq_n_f32(0.0f), lanes_in(begin, end, v), power);
+      vst1q_f32(scores + v * kLanes, weight);
+      partials[v % 4] = vaddq_f32(partials[v % 4], weight);
+    }
+    return {max, sum_of_partials(partials)};
+  }
+
+  template <std::size_t Q>
+  static void values(const float* weights, const ChunkKv& kv, std::size_t head_dim, std::size_t begin,
+                     std::size_t end, float* sums, const Merging* merging) {
+    if (kv.float_values) {
+      chunk_values<Q>(weights, FloatValues{kv, head_dim}, begin, end, sums, merging);
+    } else {
+      chunk_values<Q>(weights, HalfValues{kv, head_dim}, begin, end, sums, merging);
+    }
+  }
+
+  static void powers(float* x) {
+    for (std::size_t i = 0; i < 2 * kQueryLanes; i += kLanes) vst1q_f32(x + i, exp_f32(vld1q_f32(x + i)));
+  }
+
+  static void merge(const float* own, const Merging& merging, std::size_t query, std::size_t head_dim) {
+    for (std::size_t d = 0; d < head_dim; d += kLanes)
+      merge_into(merging, query, d, head_dim, vld1q_f32(own + d));
+  }
+
+  static void clear(float* x, std::size_t n) {  // a multiple of 16
+    for (std::size_t i = 0; i < n; i += kLanes) vst1q_f32(x + i, vdupq_n_f32(0.0f));
+  }
+
+  static void scale(float* x, float by, std::size_t n) { neon::scale(x, by, n); }
+};
 
 }  // namespace
 
-void attention(const AttentionRow& row, const KvShape& shape, std::size_t num_heads, Range heads, float scale,
-               float* scratch) {
-  const std::size_t group_heads = num_heads / shape.num_kv_heads;
-  for (std::size_t head = heads.begin; head < heads.end;) {
-    const std::size_t group_end = (head / group_heads + 1) * group_heads;
-    const std::size_t end = group_end < heads.end ? group_end : heads.end;
-    const std::size_t count = end - head < kMaxHeads ? end - head : kMaxHeads;
-    const Group group = {row, head / group_heads, shape.head_dim, head, scale};
-    switch (count) {
-      case 1:
-        attend<1>(group, scratch);
-        break;
-      case 2:
-        attend<2>(group, scratch);
-        break;
-      case 3:
-        attend<3>(group, scratch);
-        break;
-      default:
-        attend<4>(group, scratch);
-    }
-    head += count;
-  }
+void attention(const AttentionRows& rows, const KvShape& shape, std::size_t num_heads, Range heads,
+               float scale, float* scratch) {
+  attend_rows<Vectors>(rows, shape, num_heads, heads, scale, scratch);
 }
 
 }  // namespace shoal::neon

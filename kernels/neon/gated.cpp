@@ -4,9 +4,7 @@
 namespace shoal::neon {
 namespace {
 
-float32x4_t silu(float32x4_t g) {
-  return vdivq_f32(g, vaddq_f32(vdupq_n_f32(1.0f), exp_f32(vnegq_f32(g))));
-}
+float32x4_t silu(float32x4_t g) { return vdivq_f32(g, vaddq_f32(vdupq_n_f32(1.0f), exp_f32(vnegq_f32(g)))); }
 
 float32x4_t gelu(float32x4_t g) {
   const float32x4_t cube = vmulq_f32(vmulq_f32(vdupq_n_f32(kGeluC1), g), g);

@@ -41,8 +41,8 @@ float32x4_t gumbel_of(uint32x4_t bits) {
 
 // Word w of counter c belongs to id 4c + w: ST4 transposes.
 void store_transposed(const Words& words, float* noise) {
-  vst4q_f32(noise, {{gumbel_of(words.w[0]), gumbel_of(words.w[1]), gumbel_of(words.w[2]),
-                     gumbel_of(words.w[3])}});
+  vst4q_f32(noise,
+            {{gumbel_of(words.w[0]), gumbel_of(words.w[1]), gumbel_of(words.w[2]), gumbel_of(words.w[3])}});
 }
 
 }  // namespace

@@ -2,7 +2,8 @@
 
 #include "kernels/kernel_table.h"
 
-// AArch64 NEON with the dot product extension (ARMv8.2). Contracts: kernels/kernel_table.h; the definition: docs/ARITHMETIC.md.
+// AArch64 NEON with the dot product extension (ARMv8.2). Contracts: kernels/kernel_table.h; the definition:
+// docs/ARITHMETIC.md.
 namespace shoal::neon {
 
 void quantise_rows(const float* x, std::size_t num_rows, const QuantisedRows& out);
@@ -17,10 +18,12 @@ void rope(float* x, std::size_t num_heads, std::size_t head_dim, std::size_t dim
           const float* sin, bool interleaved);
 void kv_store(const float* k, const float* v, const KvShape& shape, std::size_t slot,
               std::uint16_t* key_block, std::uint16_t* value_block);
-void attention(const AttentionRow& row, const KvShape& shape, std::size_t num_heads, Range heads, float scale,
-               float* scratch);
+void attention(const AttentionRows& rows, const KvShape& shape, std::size_t num_heads, Range heads,
+               float scale, float* scratch);
 MaxSum max_sum(const float* x, std::size_t n);
 void gumbel(std::uint64_t seed, std::uint32_t position, std::uint32_t first_id, float* noise, std::size_t n);
+std::uint64_t int8_peak(std::size_t rounds);
+std::uint64_t read_all(const std::byte* bytes, std::size_t size);
 
 const KernelTable& table();
 

@@ -14,7 +14,9 @@ using Bytes = const std::byte*;
 // What runs once per block is always inlined and unrolled, so that sums and accumulators stay in registers.
 #define SHOAL_INLINE [[gnu::always_inline]] inline
 
-SHOAL_INLINE uint8x16_t load_line(Bytes from) { return vld1q_u8(reinterpret_cast<const std::uint8_t*>(from)); }
+SHOAL_INLINE uint8x16_t load_line(Bytes from) {
+  return vld1q_u8(reinterpret_cast<const std::uint8_t*>(from));
+}
 SHOAL_INLINE float32x4_t load_scales(Bytes from) {
   return load_f16(reinterpret_cast<const std::uint16_t*>(from));
 }
@@ -42,13 +44,15 @@ struct Lines {
   Bytes codes;   // planes, then nibbles or bytes
 };
 
-// One block of 32 columns of 4 output rows: w[g] holds columns 4g..4g+3. SDOT takes signed numbers: codes of up
-// to 6 bits are, and Q8_0's lose their 128 here.
+// One block of 32 columns of 4 output rows: w[g] holds columns 4g..4g+3. SDOT takes signed numbers: codes of
+// up to 6 bits are, and Q8_0's lose their 128 here.
 struct Codes {
   int8x16_t w[8];
 };
 
-SHOAL_INLINE uint8x16_t masked(uint8x16_t bits, std::uint8_t mask) { return vandq_u8(bits, vdupq_n_u8(mask)); }
+SHOAL_INLINE uint8x16_t masked(uint8x16_t bits, std::uint8_t mask) {
+  return vandq_u8(bits, vdupq_n_u8(mask));
+}
 
 // Bit g of the plane's bytes at bit 4.
 template <int G>

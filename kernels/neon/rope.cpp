@@ -25,10 +25,8 @@ void rotate_halves(float* x, std::size_t half, const float* cos, const float* si
 // Neighbours: four pairs (a, b) lie in eight floats.
 void rotate_neighbours(float* x, std::size_t half, const float* cos, const float* sin) {
   for (std::size_t i = 0; i < half; i += kLanes) {
-    const float32x4x2_t pairs =
-        vuzpq_f32(load_at(x, 2 * i, 2 * half), load_at(x, 2 * i + kLanes, 2 * half));
-    const Pair turned =
-        rotated({pairs.val[0], pairs.val[1]}, load_at(cos, i, half), load_at(sin, i, half));
+    const float32x4x2_t pairs = vuzpq_f32(load_at(x, 2 * i, 2 * half), load_at(x, 2 * i + kLanes, 2 * half));
+    const Pair turned = rotated({pairs.val[0], pairs.val[1]}, load_at(cos, i, half), load_at(sin, i, half));
     const float32x4x2_t neighbours = vzipq_f32(turned.a, turned.b);
     store_at(x, 2 * i, 2 * half, neighbours.val[0]);
     store_at(x, 2 * i + kLanes, 2 * half, neighbours.val[1]);

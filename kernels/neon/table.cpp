@@ -17,6 +17,8 @@ const KernelTable& table() {
       .attention = attention,
       .max_sum = max_sum,
       .gumbel = gumbel,
+      .int8_peak = int8_peak,
+      .read_all = read_all,
   };
   return kTable;
 }
