@@ -1,5 +1,6 @@
 #include "model/block.h"
 
+#include <algorithm>
 #include <array>
 
 #include "model/unit_reader.h"
@@ -41,6 +42,18 @@ Result<Block> Block::open(const ModelConfig& config, std::uint32_t layer,
 
 namespace {
 
+// Rows that pass through several operations one after the other: few enough to stay in the first cache.
+constexpr std::size_t kRowsTogether = 4;
+
+// function(begin, end) over a few rows at a time, on all threads.
+template <typename Function>
+void for_rows(const Compute& compute, std::size_t num_rows, Function&& function) {
+  compute.pool.parallel_for(num_rows, 1, [&](std::size_t begin, std::size_t end, std::size_t) {
+    for (std::size_t row = begin; row < end; row += kRowsTogether)
+      function(row, std::min(end, row + kRowsTogether));
+  });
+}
+
 void multiply_with_outliers(const Compute& compute, Operation operation, const QuantisedRows& x,
                             std::span<const Product> products, const Workspace& w) {
   multiply(compute, x, products);
@@ -54,10 +67,9 @@ void multiply_with_outliers(const Compute& compute, Operation operation, const Q
 void Block::forward(const Compute& compute, const Step& step, const KvCache& kv, Workspace& w) const {
   const QuantisedRows for_attention = normalise_hidden(compute, step, weights_.attn_norm, w);
   attend(compute, step, for_attention, kv, w);
-  add_branch(compute, step, weights_.post_attn_norm, w);
-  const QuantisedRows for_feed_forward = normalise_hidden(compute, step, weights_.ffn_norm, w);
+  const QuantisedRows for_feed_forward = add_and_normalise(compute, step, w);
   feed_forward(compute, step, for_feed_forward, w);
-  add_branch(compute, step, weights_.post_ffn_norm, w);
+  add_branch(compute, step, w);
 }
 
 QuantisedRows Block::normalise_hidden(const Compute& compute, const Step& step, std::span<const float> weight,
@@ -160,7 +172,7 @@ void Block::feed_forward(const Compute& compute, const Step& step, const Quantis
   const auto gated =
       config_.activation == Activation::Silu ? compute.kernels.silu_mul : compute.kernels.gelu_mul;
   const QuantisedRows activated = quantised_rows_in(w.quantised, step.rows.size(), inner, w.gate);
-  compute.pool.parallel_for(step.rows.size(), 1, [&](std::size_t begin, std::size_t end, std::size_t) {
+  for_rows(compute, step.rows.size(), [&](std::size_t begin, std::size_t end) {
     const std::size_t at = begin * inner;
     gated(w.gate + at, w.up + at, w.gate + at, (end - begin) * inner);
     compute.kernels.quantise_rows(w.gate + at, end - begin, rows_of(activated, begin, end));
@@ -170,16 +182,35 @@ void Block::feed_forward(const Compute& compute, const Step& step, const Quantis
                          std::array{Product{weights_.down, w.branch}}, w);
 }
 
-void Block::add_branch(const Compute& compute, const Step& step, std::span<const float> post_norm,
-                       Workspace& w) const {
+// The attention's branch onto the hidden rows, and these made ready for the feed-forward.
+QuantisedRows Block::add_and_normalise(const Compute& compute, const Step& step, Workspace& w) const {
   const std::size_t size = config_.hidden_size;
-  compute.pool.parallel_for(step.rows.size(), 1, [&](std::size_t begin, std::size_t end, std::size_t) {
+  const QuantisedRows all = quantised_rows_in(w.quantised, step.rows.size(), size, w.branch);
+  for_rows(compute, step.rows.size(), [&](std::size_t begin, std::size_t end) {
+    add_rows(compute.kernels, begin, end, weights_.post_attn_norm, w);
     float* branch = w.branch + begin * size;
-    if (config_.post_norms)
-      compute.kernels.rms_norm(branch, post_norm.data(), branch, end - begin, size, config_.rms_norm_eps);
-    compute.kernels.add(w.hidden + begin * size, branch, (end - begin) * size);
+    compute.kernels.rms_norm(w.hidden + begin * size, weights_.ffn_norm.data(), branch, end - begin, size,
+                             config_.rms_norm_eps);
+    compute.kernels.quantise_rows(branch, end - begin, rows_of(all, begin, end));
+  });
+  compute.end(Operation::AddAndNormalise);
+  return all;
+}
+
+void Block::add_branch(const Compute& compute, const Step& step, Workspace& w) const {
+  for_rows(compute, step.rows.size(), [&](std::size_t begin, std::size_t end) {
+    add_rows(compute.kernels, begin, end, weights_.post_ffn_norm, w);
   });
   compute.end(Operation::AddBranch);
+}
+
+void Block::add_rows(const KernelTable& kernels, std::size_t begin, std::size_t end,
+                     std::span<const float> post_norm, Workspace& w) const {
+  const std::size_t size = config_.hidden_size;
+  float* branch = w.branch + begin * size;
+  if (config_.post_norms)
+    kernels.rms_norm(branch, post_norm.data(), branch, end - begin, size, config_.rms_norm_eps);
+  kernels.add(w.hidden + begin * size, branch, (end - begin) * size);
 }
 
 }  // namespace shoal

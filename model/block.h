@@ -54,8 +54,10 @@ class Block {
                                const Workspace& w) const;
   void attend_rows(const Compute& compute, const Step& step, const KvCache& kv, const Workspace& w) const;
   void feed_forward(const Compute& compute, const Step& step, const QuantisedRows& x, Workspace& w) const;
-  void add_branch(const Compute& compute, const Step& step, std::span<const float> post_norm,
-                  Workspace& w) const;
+  QuantisedRows add_and_normalise(const Compute& compute, const Step& step, Workspace& w) const;
+  void add_branch(const Compute& compute, const Step& step, Workspace& w) const;
+  void add_rows(const KernelTable& kernels, std::size_t begin, std::size_t end,
+                std::span<const float> post_norm, Workspace& w) const;
 
   const ModelConfig& config_;
   std::uint32_t layer_;

@@ -22,21 +22,22 @@ enum class Operation : std::uint8_t {
   Attention,
   QuantiseAttended,
   AttnOutputProduct,
-  AddBranch,  // with the norm after it, where the model has one
+  AddAndNormalise,  // the attention's branch onto the hidden rows, these normalised and quantised
   GateUpProducts,
   Activate,  // gated, quantised
   DownProduct,
+  AddBranch,      // the feed-forward's
   HeadNormalise,  // wanted rows: gathered, normalised, quantised
   HeadProduct,    // with both terms
   Candidates,
 };
-inline constexpr std::size_t kNumOperations = 16;
+inline constexpr std::size_t kNumOperations = 17;
 
 constexpr std::string_view name_of(Operation operation) {
   constexpr std::array<std::string_view, kNumOperations> kNames = {
-      "embedding", "angles",    "normalise",   "q k v",     "second terms", "place rows",
-      "attention", "quantise",  "attn output", "add",       "gate up",      "activate",
-      "down",      "head norm", "head",        "candidates"};
+      "embedding", "angles",      "normalise",         "q k v",   "second terms", "place rows", "attention",
+      "quantise",  "attn output", "add and normalise", "gate up", "activate",     "down",       "add",
+      "head norm", "head",        "candidates"};
   return kNames[static_cast<std::size_t>(operation)];
 }
 

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -210,6 +211,30 @@ TEST_CASE("two stages that share a source share a tied head's memory") {
       expected = source.bytes() + model.config().hidden_size * sizeof(float);  // then only the output norm
   }
   CHECK(source.bytes() == expected);
+}
+
+TEST_CASE("a measured stage's operations take no longer than its steps, and each is named once") {
+  OneStage one({.max_context = 96});
+  OpTimes times;
+  REQUIRE(one.run({rows_of(kOne, 0, 20)}));
+  CHECK(times.of(Operation::Attention).calls == 0);
+  one.chain.stage(0).measure(&times);
+  const auto begin = std::chrono::steady_clock::now();
+  REQUIRE(one.run({rows_of(kOne, 20, 20), rows_of(kTwo, 0, 3)}));
+  const Duration whole = std::chrono::steady_clock::now() - begin;
+  Duration sum{};
+  for (std::size_t i = 0; i < kNumOperations; ++i) {
+    const auto operation = static_cast<Operation>(i);
+    CAPTURE(std::string(name_of(operation)));
+    CHECK(times.of(operation).calls > 0);
+    sum += times.of(operation).time;
+    for (std::size_t j = 0; j < i; ++j) CHECK(name_of(static_cast<Operation>(j)) != name_of(operation));
+  }
+  CHECK(sum <= whole);
+  CHECK(times.of(Operation::Attention).calls == one.model.config().num_layers);
+  one.chain.stage(0).measure(nullptr);
+  REQUIRE(one.run({rows_of(kOne, 40, 20)}));
+  CHECK(times.of(Operation::Attention).calls == one.model.config().num_layers);
 }
 
 }  // namespace shoal
