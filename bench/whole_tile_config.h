@@ -1,7 +1,8 @@
 #pragma once
 
-// gcc 12's _tile_loadconfig tells the compiler that it reads 8 bytes of its 64: what else was stored there is dropped, and
-// llama.cpp ends with a fault at its first AMX product. Read before its sources, this gives it all 64.
+// gcc 12's _tile_loadconfig tells the compiler that it reads 8 bytes of its 64: what else was stored there is
+// dropped, and llama.cpp ends with a fault at its first AMX product. Read before its sources, this gives it
+// all 64.
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13 && defined(__AMX_TILE__)
 #include <immintrin.h>
 

@@ -134,9 +134,9 @@ class Bencher {
         saved_[figure.depth] = *std::move(saved);
       }
       const std::uint32_t steps = std::min(kWarmUpSteps, task_.decode);
-      const Status warm = figure.kind == BenchFigure::Kind::Prefill
-                              ? model_->prefill(std::min(figure.rows, kMaxRowsPerStep))
-                              : model_->decode(figure.batch, figure.depth, steps);
+      Status warm = figure.kind == BenchFigure::Kind::Prefill
+                        ? model_->prefill(std::min(figure.rows, kMaxRowsPerStep))
+                        : model_->decode(figure.batch, figure.depth, steps);
       if (!warm) return warm;
     }
     return {};

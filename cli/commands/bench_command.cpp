@@ -39,8 +39,7 @@ struct Arguments {
 std::vector<std::uint32_t> sorted(std::vector<std::uint32_t> values, bool zero_is_none) {
   if (zero_is_none) std::erase(values, 0u);
   std::ranges::sort(values);
-  const auto repeated = std::ranges::unique(values);
-  values.erase(repeated.begin(), repeated.end());
+  values.erase(std::unique(values.begin(), values.end()), values.end());
   return values;
 }
 
