@@ -1,208 +1,203 @@
 #include "kernels/amx/kernels.h"
+#include "kernels/amx/tiles.h"
+#include "kernels/amx/unpack.h"
 #include "kernels/avx512/kernels.h"
 #include "kernels/avx512/math.h"
-#include "kernels/avx512/panel_stream.h"
 
 // A line of codes (kernels/panels.h) is one row of a tile product's second operand: 8 lines are 32 columns of
-// 16 outputs. The first operand is 16 rows of x where they lie. A tile product gives the exact integer sums
-// of one block; the vector units turn those of the block before into terms of the accumulators meanwhile.
+// 16 outputs. The first operand is 16 rows of x where they lie. A product gives the exact integer sums of one
+// block; the vector units turn those of earlier blocks into terms of the accumulators meanwhile.
+//
+// What bounds it, on Sapphire Rapids: while tiles are in use the 512-bit float units shrink from two to one,
+// and a row's block of 16 outputs needs four float operations (conversion, scale, two multiply-adds; three
+// without a min). Tile products of bf16, whose sums need no conversion, read twice the bytes and gain nothing
+// that lasts.
 namespace shoal::amx {
 namespace {
 
-using namespace avx512;  // its panel streams and lanes
-using avx512::Bytes;     // not the vector of base/bytes.h
+using avx512::Bytes;
+using avx512::first_lanes;
+using avx512::Super6;
+using avx512::SuperWithMin;
+using avx512::Symmetric;
+using avx512::WithMin;
 
-constexpr std::size_t kTileRows = 16;  // rows of x in a tile
-constexpr std::size_t kChunkBlocks =
-    24;  // blocks unpacked at a time: 15 KB, which the first-level cache keeps
+// Tiles of sums in turn. A tile is stored three products after its own: a store that waits for its product
+// holds up all tiles behind it.
+constexpr std::size_t kTilesInTurn = 4;
+// Blocks unpacked at a time: 15 KB (Q6_K: 27), which the first-level cache keeps beside sums and rows.
+constexpr std::size_t kChunkBlocks = 24;
+static_assert(kChunkBlocks % kSuperBlocks == 0 && kChunkBlocks % kTilesInTurn == 0);
 
 #define SHOAL_INLINE [[gnu::always_inline]] inline
 
-// Q6_K has a scale for each half of a block: codes times scales take 14 bits, so they are split into two
-// tiles and a block's sum is 128 times the first's sums plus the second's.
-template <class Panel>
-constexpr std::size_t kCodeTiles = Panel::kBits == 6 ? 2 : 1;
+// One product's sums: [row][output].
+using TileSums = std::int32_t[kTileRows][kPanelRows];
 
-// One block of 16 output rows as the products read it. Codes are signed when the type has an offset, which is
-// then subtracted already.
-template <class Panel>
-struct alignas(kLine) UnpackedBlock {
-  std::int8_t codes[kCodeTiles<Panel>][8 * kLine];
-  float scale[kPanelRows];
-  float min[kPanelRows];
-};
-
-SHOAL_INLINE void store_codes(std::int8_t* to, std::size_t group, __m512i codes) {
-  _mm512_store_si512(to + group * kLine, codes);
-}
-
-// scale6 * (code - 32), in 16 bits: 128 * high + low.
-SHOAL_INLINE void store_scaled_codes(const Block& block, UnpackedBlock<Super6>* to) {
-  for (std::size_t g = 0; g < 8; ++g) {
-    const __m512i codes = _mm512_sub_epi8(block.codes[g], _mm512_set1_epi8(kOffset6));
-    // Every 32-bit lane of scale6 belongs to one output row, as do the four codes in it: twice in 16 bits.
-    const __m512i scale = _mm512_and_si512(block.scale6[g / 4], _mm512_set1_epi32(0xffff));
-    const __m512i scales = _mm512_or_si512(scale, _mm512_slli_epi32(scale, 16));
-    const __m512i even = _mm512_mullo_epi16(_mm512_srai_epi16(_mm512_slli_epi16(codes, 8), 8), scales);
-    const __m512i odd = _mm512_mullo_epi16(_mm512_srai_epi16(codes, 8), scales);
-    const __m512i half = _mm512_set1_epi16(64);
-    const __m512i even_high = _mm512_srai_epi16(_mm512_add_epi16(even, half), 7);
-    const __m512i odd_high = _mm512_srai_epi16(_mm512_add_epi16(odd, half), 7);
-    const __m512i even_low = _mm512_sub_epi16(even, _mm512_slli_epi16(even_high, 7));
-    const __m512i odd_low = _mm512_sub_epi16(odd, _mm512_slli_epi16(odd_high, 7));
-    constexpr __mmask64 kOdd = 0xaaaaaaaaaaaaaaaa;
-    store_codes(to->codes[0], g, _mm512_mask_mov_epi8(even_high, kOdd, _mm512_slli_epi16(odd_high, 8)));
-    store_codes(to->codes[1], g, _mm512_mask_mov_epi8(even_low, kOdd, _mm512_slli_epi16(odd_low, 8)));
-  }
-}
-
-template <class Panel>
-SHOAL_INLINE void unpack(const Block& block, UnpackedBlock<Panel>* to) {
-  if constexpr (Panel::kBits == 6) {
-    store_scaled_codes(block, to);
-  } else {
-    const __m512i offset = _mm512_set1_epi8(static_cast<char>(Panel::kOffset));
-#pragma GCC unroll 8
-    for (std::size_t g = 0; g < 8; ++g) {
-      store_codes(to->codes[0], g,
-                  Panel::kOffset == 0 ? block.codes[g] : _mm512_sub_epi8(block.codes[g], offset));
-    }
-  }
-  _mm512_store_ps(to->scale, block.scale);
-  if constexpr (Panel::kHasMin) _mm512_store_ps(to->min, block.min);
-}
-
-// Tiles: sums of two blocks in turn (two each for Q6_K), x, codes.
-struct alignas(kLine) TileConfig {
-  std::uint8_t palette = 1;
-  std::uint8_t start_row = 0;
-  std::uint8_t reserved[14] = {};
-  std::uint16_t row_bytes[16] = {};
-  std::uint8_t rows[16] = {};
-};
-
-void configure_tiles() {
-  TileConfig config;
-  for (std::size_t tile = 0; tile < 4; ++tile) {
-    config.row_bytes[tile] = kLine;
-    config.rows[tile] = kTileRows;
-  }
-  for (const std::size_t x : {4, 6}) {
-    config.row_bytes[x] = kPanelBlock;
-    config.rows[x] = kTileRows;
-    config.row_bytes[x + 1] = kLine;
-    config.rows[x + 1] = kPanelBlock / 4;
-  }
-  _tile_loadconfig(&config);
-}
-
-// The sums of one block: [code tile][row][output].
-template <class Panel>
-struct alignas(kLine) Sums {
-  std::int32_t values[kCodeTiles<Panel>][kTileRows][kPanelRows];
-};
-
-template <class Panel>
-SHOAL_INLINE void multiply_tile(const std::int8_t* x, std::size_t stride, const UnpackedBlock<Panel>& w,
-                                Sums<Panel>* sums) {
-  _tile_loadd(4, x, static_cast<long>(stride));
-  _tile_loadd(5, w.codes[0], kLine);
-  _tile_zero(0);
-  if constexpr (Panel::kOffset == 0) {
-    _tile_dpbsud(0, 4, 5);
-  } else {
-    _tile_dpbssd(0, 4, 5);
-  }
-  _tile_stored(0, sums->values[0], kLine);
-  if constexpr (Panel::kBits == 6) {
-    _tile_loadd(7, w.codes[1], kLine);
-    _tile_zero(1);
-    _tile_dpbssd(1, 4, 7);
-    _tile_stored(1, sums->values[1], kLine);
-  }
-}
-
-template <class Panel>
-SHOAL_INLINE __m512i sum_of(const Sums<Panel>& sums, std::size_t row) {
-  const __m512i first = _mm512_load_si512(sums.values[0][row]);
-  if constexpr (Panel::kBits != 6) return first;
-  return _mm512_add_epi32(_mm512_slli_epi32(first, 7),
-                          _mm512_load_si512(sums.values[kCodeTiles<Panel> - 1][row]));
-}
-
-// 16 rows of x at one block.
-struct XBlock {
+// 16 rows of x from one block on; from row to row it is `stride` blocks.
+struct XTile {
+  const std::int8_t* values;
   const float* scales;
   const float* scaled_sums;
-  std::size_t stride;  // blocks from row to row
+  std::size_t stride;
+};
+SHOAL_INLINE XTile later(const XTile& x, std::size_t blocks) {
+  return {x.values + blocks * kPanelBlock, x.scales + blocks, x.scaled_sums + blocks, x.stride};
+}
+
+// A turn of the four tiles: the products of consecutive blocks. Where a chunk ends inside it, the last block
+// stands in for those past it, because no tile may be left out, and their sums are left alone.
+template <class Panel>
+struct Turn {
+  static constexpr std::size_t kBlocks = kTilesInTurn / kCodeTiles<Panel>;
+
+  const UnpackedBlock<Panel>* w;
+  XTile x;
+  std::size_t num_blocks;  // 1..kBlocks
 };
 
-// The terms of one block (docs/ARITHMETIC.md, "Products").
 template <class Panel>
-SHOAL_INLINE void add_terms(const UnpackedBlock<Panel>& w, const Sums<Panel>& sums, const XBlock& x,
+SHOAL_INLINE Turn<Panel> turn_at(const UnpackedBlock<Panel>* w, const XTile& x, std::size_t block,
+                                 std::size_t num_blocks) {
+  const std::size_t left = num_blocks - block;
+  return {w + block, later(x, block), left < Turn<Panel>::kBlocks ? left : Turn<Panel>::kBlocks};
+}
+
+// Starts a turn's product `Tile`, then stores the oldest under way.
+template <std::size_t Tile, class Panel>
+SHOAL_INLINE void start_product(const Turn<Panel>& turn, TileSums& oldest) {
+  const std::size_t wanted = Tile / kCodeTiles<Panel>;
+  const std::size_t block = wanted < turn.num_blocks ? wanted : turn.num_blocks - 1;
+  load_tile<kRowsTile>(turn.x.values + block * kPanelBlock, turn.x.stride * kPanelBlock);
+  load_tile<kCodesTile>(turn.w[block].codes[Tile % kCodeTiles<Panel>], kLine);
+  clear_tile<Tile>();
+  multiply_tiles<Tile, UnpackedBlock<Panel>::kSigned>();
+  store_tile<(Tile + 1) % kTilesInTurn>(oldest, kLine);
+}
+
+// A block's exact sums for one row; `sums` are those of its code tiles.
+template <class Panel>
+SHOAL_INLINE __m512i exact_sum(const TileSums* sums, std::size_t row) {
+  const __m512i first = _mm512_load_si512(sums[0][row]);
+  if constexpr (kCodeTiles<Panel> == 1) return first;
+  return _mm512_add_epi32(_mm512_slli_epi32(first, kCutShift), _mm512_load_si512(sums[1][row]));
+}
+
+// One block's terms of 16 rows (docs/ARITHMETIC.md, "Products").
+template <class Panel>
+SHOAL_INLINE void add_terms(const UnpackedBlock<Panel>& w, const TileSums* sums, const XTile& x,
                             __m512* acc) {
   const __m512 scale = _mm512_load_ps(w.scale);
   const __m512 min = Panel::kHasMin ? _mm512_load_ps(w.min) : _mm512_setzero_ps();
 #pragma GCC unroll 16
   for (std::size_t r = 0; r < kTileRows; ++r) {
     const __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(x.scales[r * x.stride]));
-    acc[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum_of(sums, r)), both, acc[r]);
+    acc[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(exact_sum<Panel>(sums, r)), both, acc[r]);
     if constexpr (Panel::kHasMin)
       acc[r] = _mm512_fmadd_ps(min, _mm512_set1_ps(x.scaled_sums[r * x.stride]), acc[r]);
   }
 }
 
-// Where a panel's results of 16 rows go.
+// Adds the terms of the block whose last product was `Tile` of the turn.
+template <std::size_t Tile, class Panel>
+SHOAL_INLINE void add_finished(const Turn<Panel>& turn, const TileSums* sums, __m512* acc) {
+  constexpr std::size_t kBlock = Tile / kCodeTiles<Panel>;
+  if constexpr ((Tile + 1) % kCodeTiles<Panel> == 0) {
+    if (kBlock < turn.num_blocks)
+      add_terms(turn.w[kBlock], sums + kBlock * kCodeTiles<Panel>, later(turn.x, kBlock), acc);
+  }
+}
+
+// Starts the next turn's products while the terms of `now` are added.
+template <class Panel>
+SHOAL_INLINE void overlap(const Turn<Panel>& next, TileSums* next_sums, const Turn<Panel>& now,
+                          TileSums* sums, __m512* acc) {
+  start_product<0>(next, sums[1]);
+  add_finished<0>(now, sums, acc);
+  start_product<1>(next, sums[2]);
+  add_finished<1>(now, sums, acc);
+  start_product<2>(next, sums[3]);
+  add_finished<2>(now, sums, acc);
+  start_product<3>(next, next_sums[0]);
+  add_finished<3>(now, sums, acc);
+}
+
+template <class Panel>
+SHOAL_INLINE void start(const Turn<Panel>& first, TileSums* unused, TileSums* sums) {
+  start_product<0>(first, unused[1]);
+  start_product<1>(first, unused[2]);
+  start_product<2>(first, unused[3]);
+  start_product<3>(first, sums[0]);
+}
+
+// Consecutive blocks of a panel, unpacked.
+template <class Panel>
+struct Chunk {
+  const UnpackedBlock<Panel>* w;
+  std::size_t first_block;
+  std::size_t num_blocks;
+};
+
+// Where one panel's results go.
 struct Target {
   float* out;
   std::size_t stride;
   __mmask16 lanes;
 };
 
-// Blocks [first, first + count) of 16 rows, added to what the blocks before left in `target`.
-template <class Panel>
-void multiply_chunk(const UnpackedBlock<Panel>* w, const QuantisedRows& x, std::size_t row, std::size_t first,
-                    std::size_t count, const Target& target) {
+XTile x_tile(const QuantisedRows& x, std::size_t row, std::size_t block) {
   const std::size_t num_blocks = (x.cols + kPanelBlock - 1) / kPanelBlock;
-  const std::size_t at = row * num_blocks + first;
-  const std::int8_t* values = x.values + at * kPanelBlock;
-  const std::size_t stride = num_blocks * kPanelBlock;
-  Sums<Panel> sums[2];
-  __m512 acc[kTileRows];
-#pragma GCC unroll 16
-  for (std::size_t r = 0; r < kTileRows; ++r)
-    acc[r] = first == 0 ? _mm512_setzero_ps()
-                        : _mm512_maskz_loadu_ps(target.lanes, target.out + r * target.stride);
-  multiply_tile(values, stride, w[0], &sums[0]);
-  for (std::size_t block = 0; block < count; ++block) {
-    if (block + 1 < count)
-      multiply_tile(values + (block + 1) * kPanelBlock, stride, w[block + 1], &sums[(block + 1) % 2]);
-    add_terms(w[block], sums[block % 2], {x.scales + at + block, x.scaled_sums + at + block, num_blocks},
-              acc);
-  }
-#pragma GCC unroll 16
-  for (std::size_t r = 0; r < kTileRows; ++r)
-    _mm512_mask_storeu_ps(target.out + r * target.stride, target.lanes, acc[r]);
+  const std::size_t at = row * num_blocks + block;
+  return {x.values + at * kPanelBlock, x.scales + at, x.scaled_sums + at, num_blocks};
 }
 
-// All whole tiles of rows times one panel.
+// All rows (whole tiles of them) times a chunk, added to what the chunks before left in `target`.
 template <class Panel>
-void multiply_panel(Bytes bytes, const QuantisedRows& x, float* out, std::size_t out_stride,
-                    __mmask16 lanes) {
+[[gnu::noinline]] void multiply_chunk(const Chunk<Panel>& chunk, const QuantisedRows& x,
+                                      const Target& target) {
+  alignas(kLine) TileSums sums[2][kTilesInTurn];
+  std::size_t parity = 0;
+  Turn<Panel> now = turn_at(chunk.w, x_tile(x, 0, chunk.first_block), 0, chunk.num_blocks);
+  start(now, sums[1], sums[0]);
+  for (std::size_t row = 0; row < x.num_rows; row += kTileRows) {
+    float* out = target.out + row * target.stride;
+    __m512 acc[kTileRows];
+#pragma GCC unroll 16
+    for (std::size_t r = 0; r < kTileRows; ++r) {
+      acc[r] = chunk.first_block == 0 ? _mm512_setzero_ps()
+                                      : _mm512_maskz_loadu_ps(target.lanes, out + r * target.stride);
+    }
+    for (std::size_t block = 0; block < chunk.num_blocks;) {
+      block += Turn<Panel>::kBlocks;
+      const bool ends = block >= chunk.num_blocks;
+      // After the last row the first again, only to push out the sums under way.
+      const std::size_t next_row = !ends ? row : row + kTileRows < x.num_rows ? row + kTileRows : 0;
+      const Turn<Panel> next =
+          turn_at(chunk.w, x_tile(x, next_row, chunk.first_block), ends ? 0 : block, chunk.num_blocks);
+      overlap(next, sums[1 - parity], now, sums[parity], acc);
+      now = next;
+      parity = 1 - parity;
+    }
+#pragma GCC unroll 16
+    for (std::size_t r = 0; r < kTileRows; ++r)
+      _mm512_mask_storeu_ps(out + r * target.stride, target.lanes, acc[r]);
+  }
+}
+
+// Rows of x (whole tiles of them) times one panel.
+template <class Panel>
+void multiply_panel(Bytes bytes, const QuantisedRows& x, const Target& target) {
   const std::size_t num_blocks = (x.cols + kPanelBlock - 1) / kPanelBlock;
   UnpackedBlock<Panel> unpacked[kChunkBlocks];
   Panel panel{bytes};
   for (std::size_t first = 0; first < num_blocks; first += kChunkBlocks) {
     const std::size_t count = num_blocks - first < kChunkBlocks ? num_blocks - first : kChunkBlocks;
-    for (std::size_t i = 0; i < count; ++i) unpack<Panel>(panel.next(first + i), &unpacked[i]);
-    // Tile loads are opaque to the compiler: what they read must be in memory by then.
-    asm volatile("" ::: "memory");
-    for (std::size_t row = 0; row + kTileRows <= x.num_rows; row += kTileRows)
-      multiply_chunk(unpacked, x, row, first, count, {out + row * out_stride, out_stride, lanes});
+    for (std::size_t i = 0; i < count; ++i) unpack<Panel>(panel.next(i), &unpacked[i]);
+    multiply_chunk<Panel>({unpacked, first, count}, x, target);
   }
 }
 
-using PanelKernel = void (*)(Bytes, const QuantisedRows&, float*, std::size_t, __mmask16);
+using PanelKernel = void (*)(Bytes, const QuantisedRows&, const Target&);
 
 // Null for float types.
 PanelKernel kernel_for(WeightType type) {
@@ -230,11 +225,11 @@ PanelKernel kernel_for(WeightType type) {
 
 #undef SHOAL_INLINE
 
-// Rows [begin, x.num_rows).
-QuantisedRows rows_from(const QuantisedRows& x, std::size_t begin) {
+// Rows [begin, begin + count) of x.
+QuantisedRows part_of(const QuantisedRows& x, std::size_t begin, std::size_t count) {
   const std::size_t first_block = begin * ((x.cols + kPanelBlock - 1) / kPanelBlock);
   QuantisedRows rows = x;
-  rows.num_rows -= begin;
+  rows.num_rows = count;
   rows.values += first_block * kPanelBlock;
   rows.scales += first_block;
   rows.scaled_sums += first_block;
@@ -247,16 +242,20 @@ QuantisedRows rows_from(const QuantisedRows& x, std::size_t begin) {
 void matmul(const PanelMatrix& w, Range panels, const QuantisedRows& x, float* out, std::size_t out_stride) {
   const PanelKernel kernel = kernel_for(w.type);
   if (kernel == nullptr || x.num_rows < kTileRows) return avx512::matmul(w, panels, x, out, out_stride);
+  const std::size_t num_rows = x.num_rows / kTileRows * kTileRows;
+  const QuantisedRows whole_tiles = part_of(x, 0, num_rows);
   const std::size_t bytes = panel_bytes(w.type, w.cols);
-  configure_tiles();
-  for (std::size_t panel = panels.begin; panel < panels.end && panel * kPanelRows < w.rows; ++panel) {
-    const std::size_t first = panel * kPanelRows;
-    const std::size_t outputs = w.rows - first < kPanelRows ? w.rows - first : kPanelRows;
-    kernel(w.panels + panel * bytes, x, out + first, out_stride, first_lanes(outputs));
+  {
+    const TileUse tiles;
+    for (std::size_t panel = panels.begin; panel < panels.end && panel * kPanelRows < w.rows; ++panel) {
+      const std::size_t first = panel * kPanelRows;
+      const std::size_t outputs = w.rows - first < kPanelRows ? w.rows - first : kPanelRows;
+      kernel(w.panels + panel * bytes, whole_tiles, {out + first, out_stride, first_lanes(outputs)});
+    }
   }
-  _tile_release();
-  const std::size_t rest = x.num_rows / kTileRows * kTileRows;
-  if (rest < x.num_rows) avx512::matmul(w, panels, rows_from(x, rest), out + rest * out_stride, out_stride);
+  if (num_rows == x.num_rows) return;
+  avx512::matmul(w, panels, part_of(x, num_rows, x.num_rows - num_rows), out + num_rows * out_stride,
+                 out_stride);
 }
 
 }  // namespace shoal::amx
