@@ -1,3 +1,7 @@
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "kernels/amx/kernels.h"
 #include "kernels/avx2/kernels.h"
 #include "kernels/avx512/kernels.h"
 #include "kernels/native.h"
@@ -5,6 +9,7 @@
 namespace shoal {
 namespace {
 
+// __builtin_cpu_supports asks CPUID and also XCR0: whether the kernel saves the registers at all.
 bool runs_avx2() {
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
 }
@@ -15,6 +20,20 @@ bool runs_avx512() {
          __builtin_cpu_supports("avx512vnni");
 }
 
+// Tile data are 8 KiB of state a thread, so Linux makes a process ask for them, once and for all its threads.
+// It refuses where an alternate signal stack is too small to save them on (and, before 5.16, always).
+bool may_use_tile_data() {
+  constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr long kTileData = 18;               // XFEATURE_XTILEDATA
+  static const bool granted = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  return granted;
+}
+
+bool runs_amx() {
+  return runs_avx512() && __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-int8") &&
+         may_use_tile_data();
+}
+
 }  // namespace
 
 std::vector<const KernelTable*> native_kernels() {
@@ -22,6 +41,7 @@ std::vector<const KernelTable*> native_kernels() {
   std::vector<const KernelTable*> tables;
   if (runs_avx2()) tables.push_back(&avx2::table());
   if (runs_avx512()) tables.push_back(&avx512::table());
+  if (runs_amx()) tables.push_back(&amx::table());
   return tables;
 }
 

@@ -132,7 +132,8 @@ class DigestTest(unittest.TestCase):
     def kernels_here(self):
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             flags = file.read()
-        return ["scalar"] + ["avx2"] * ("avx2" in flags) + ["avx512"] * ("avx512_vnni" in flags)
+        needs = {"avx2": "avx2", "avx512": "avx512_vnni", "amx": "amx_int8"}
+        return ["scalar"] + [name for name, flag in needs.items() if flag in flags]
 
     def test_a_tiny_model_has_one_digest_however_it_is_run(self):
         self.one_digest(tiny_model(), random_prompt(5, 200, 590), (1, 2, 3, 5), (1, 7, 64, 512), self.kernels_here())
