@@ -7,6 +7,7 @@
 namespace shoal::amx {
 
 void matmul(const PanelMatrix& w, Range panels, const QuantisedRows& x, float* out, std::size_t out_stride);
+std::uint64_t int8_peak(std::size_t rounds);
 
 const KernelTable& table();
 

@@ -8,6 +8,7 @@ const KernelTable& table() {
     KernelTable kernels = avx512::table();
     kernels.name = "amx";
     kernels.matmul = matmul;
+    kernels.int8_peak = int8_peak;
     return kernels;
   }();
   return kTable;
