@@ -79,6 +79,16 @@ __attribute__((target("avx2"))) double maddubs_probe() {
   return 12.0 * 32 * kProbeSteps;
 }
 
+__attribute__((target("avx2"))) double dpbusd_256_probe() {
+  __m256i sums[12] = {};
+  const __m256i x = _mm256_set1_epi8(1);
+  for (std::size_t i = 0; i < kProbeSteps; ++i) {
+#pragma GCC unroll 12
+    for (__m256i& sum : sums) asm volatile("%{vex%} vpdpbusd %1, %1, %0" : "+x"(sum) : "x"(x));
+  }
+  return 12.0 * 32 * kProbeSteps;
+}
+
 __attribute__((target("avx512f"))) double dpbusd_probe() {
   __m512i sums[12] = {};
   const __m512i x = _mm512_set1_epi8(1);
@@ -107,6 +117,7 @@ __attribute__((target("amx-tile,amx-int8"))) double tile_probe() {
 
 double (*probe_of(std::string_view kernels))() {
   if (kernels == "avx2") return maddubs_probe;
+  if (kernels == "avxvnni") return dpbusd_256_probe;
   if (kernels == "avx512") return dpbusd_probe;
   if (kernels == "amx") return tile_probe;
   return nullptr;

@@ -137,7 +137,7 @@ void add_score_command(CLI::App& app, int& status) {
       ->check(CLI::Range(1, 1024));
   command
       ->add_option("--kernels", arguments->on_file.kernels,
-                   "with --model: scalar, avx2, avx512, amx (default: the fastest)")
+                   "with --model: scalar, avx2, avxvnni, avx512, amx (default: the fastest)")
       ->type_name("NAME");
   add_server_options(*command, arguments->server);
   command->footer(

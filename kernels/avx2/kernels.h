@@ -2,11 +2,14 @@
 
 #include "kernels/kernel_table.h"
 
-// AVX2 with FMA and F16C. Contracts: kernels/kernel_table.h; the definition: docs/ARITHMETIC.md.
+// AVX2 with FMA and F16C; matmul_vnni also takes AVX-VNNI. Contracts: kernels/kernel_table.h; the definition:
+// docs/ARITHMETIC.md.
 namespace shoal::avx2 {
 
 void quantise_rows(const float* x, std::size_t num_rows, const QuantisedRows& out);
 void matmul(const PanelMatrix& w, Range panels, const QuantisedRows& x, float* out, std::size_t out_stride);
+void matmul_vnni(const PanelMatrix& w, Range panels, const QuantisedRows& x, float* out,
+                 std::size_t out_stride);
 void rms_norm(const float* x, const float* weight, float* out, std::size_t num_rows, std::size_t size,
               float eps);
 void silu_mul(const float* gate, const float* up, float* out, std::size_t n);
@@ -25,5 +28,6 @@ std::uint64_t int8_peak(std::size_t rounds);
 std::uint64_t read_all(const std::byte* bytes, std::size_t size);
 
 const KernelTable& table();
+const KernelTable& vnni_table();  // the same with AVX-VNNI in products
 
 }  // namespace shoal::avx2

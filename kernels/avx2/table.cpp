@@ -23,4 +23,14 @@ const KernelTable& table() {
   return kTable;
 }
 
+const KernelTable& vnni_table() {
+  static const KernelTable kTable = [] {
+    KernelTable kernels = table();
+    kernels.name = "avxvnni";
+    kernels.matmul = matmul_vnni;
+    return kernels;
+  }();
+  return kTable;
+}
+
 }  // namespace shoal::avx2

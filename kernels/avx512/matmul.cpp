@@ -6,22 +6,46 @@
 namespace shoal::avx512 {
 namespace {
 
-constexpr std::size_t kRowsTogether = 8;      // rows of x that share each unpacked block
-constexpr std::size_t kPrefetchBytes = 1024;  // ahead of the stream: the hardware stops at page borders
+constexpr std::size_t kRowsTogether = 8;  // rows of x that share each unpacked block
+// Ahead of the stream. The hardware's own prefetch stops at page borders; measured against 1, 2, 4 and 6 KB.
+constexpr std::size_t kPrefetchBytes = 3072;
 
 // What runs once per block is always inlined and unrolled, so that a block's codes and accumulators stay in
 // registers.
 #define SHOAL_INLINE [[gnu::always_inline]] inline
 
-// The exact sum of a block: d0, d1 are those of its halves, t their sums of x.
+SHOAL_INLINE __m512i four_columns(const std::int8_t* values) {
+  std::int32_t packed;
+  __builtin_memcpy(&packed, values, sizeof packed);
+  return _mm512_set1_epi32(packed);
+}
+
+// A block's exact sums of codes times x over the two halves of its columns: two chains of VPDPBUSD, because
+// one of eight would be longer than the rest of the work.
+struct Sums {
+  __m512i first;
+  __m512i second;
+};
+
+SHOAL_INLINE Sums multiply_codes(const Block& w, const std::int8_t* values) {
+  Sums sums = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+#pragma GCC unroll 8
+  for (std::size_t g = 0; g < 4; ++g) {
+    sums.first = _mm512_dpbusd_epi32(sums.first, w.codes[g], four_columns(values + 4 * g));
+    sums.second = _mm512_dpbusd_epi32(sums.second, w.codes[g + 4], four_columns(values + 16 + 4 * g));
+  }
+  return sums;
+}
+
+// The integer that docs/ARITHMETIC.md converts; t are the sums of x over the block's halves.
 template <class Panel>
-SHOAL_INLINE __m512i exact_sum(const Block& w, __m512i d0, __m512i d1, const std::int32_t* t) {
+SHOAL_INLINE __m512i exact_sum(const Block& w, const Sums& sums, const std::int32_t* t) {
   if constexpr (Panel::kBits == 6) {
-    const __m512i first = _mm512_sub_epi32(d0, _mm512_set1_epi32(Panel::kOffset * t[0]));
-    const __m512i second = _mm512_sub_epi32(d1, _mm512_set1_epi32(Panel::kOffset * t[1]));
+    const __m512i first = _mm512_sub_epi32(sums.first, _mm512_set1_epi32(Panel::kOffset * t[0]));
+    const __m512i second = _mm512_sub_epi32(sums.second, _mm512_set1_epi32(Panel::kOffset * t[1]));
     return _mm512_add_epi32(_mm512_mullo_epi32(w.scale6[0], first), _mm512_mullo_epi32(w.scale6[1], second));
   }
-  const __m512i sum = _mm512_add_epi32(d0, d1);
+  const __m512i sum = _mm512_add_epi32(sums.first, sums.second);
   if constexpr (Panel::kOffset == 0) return sum;
   return _mm512_sub_epi32(sum, _mm512_set1_epi32(Panel::kOffset * (t[0] + t[1])));
 }
@@ -53,26 +77,13 @@ Tile tile_at(const QuantisedRows& x, std::size_t num_blocks, std::size_t row, fl
           out + row * out_stride,      out_stride};
 }
 
-SHOAL_INLINE __m512i four_columns(const std::int8_t* values) {
-  std::int32_t packed;
-  __builtin_memcpy(&packed, values, sizeof packed);
-  return _mm512_set1_epi32(packed);
-}
-
 template <class Panel, std::size_t R>
 SHOAL_INLINE void add_block(const Block& w, const Tile& x, std::size_t block, __m512* acc) {
 #pragma GCC unroll 8
   for (std::size_t r = 0; r < R; ++r) {
     const std::size_t at = r * x.num_blocks + block;
-    const std::int8_t* values = x.values + at * kPanelBlock;
-    __m512i d0 = _mm512_setzero_si512();
-    __m512i d1 = _mm512_setzero_si512();
-#pragma GCC unroll 8
-    for (std::size_t g = 0; g < 4; ++g) {
-      d0 = _mm512_dpbusd_epi32(d0, w.codes[g], four_columns(values + 4 * g));
-      d1 = _mm512_dpbusd_epi32(d1, w.codes[g + 4], four_columns(values + 16 + 4 * g));
-    }
-    const __m512i sum = exact_sum<Panel>(w, d0, d1, x.half_sums + 2 * at);
+    const Sums sums = multiply_codes(w, x.values + at * kPanelBlock);
+    const __m512i sum = exact_sum<Panel>(w, sums, x.half_sums + 2 * at);
     acc[r] = add_terms<Panel>(w, sum, x.scales[at], x.scaled_sums[at], acc[r]);
   }
 }
@@ -80,19 +91,21 @@ SHOAL_INLINE void add_block(const Block& w, const Tile& x, std::size_t block, __
 template <class Panel>
 SHOAL_INLINE void prefetch(const Panel& panel) {
   constexpr std::size_t kBytes = kLine + kCodesBytes<Panel::kBits>;
+#pragma GCC unroll 16
   for (std::size_t line = 0; line < kBytes; line += kLine) {
     _mm_prefetch(reinterpret_cast<const char*>(panel.at) + kPrefetchBytes + line, _MM_HINT_T0);
   }
 }
 
+// The first rows to meet a panel read it from memory.
 template <class Panel, std::size_t R>
-void multiply(Bytes bytes, const Tile& x, __mmask16 lanes) {
+void multiply(Bytes bytes, const Tile& x, bool from_memory, __mmask16 lanes) {
   Panel panel{bytes};
   __m512 acc[R];
 #pragma GCC unroll 8
   for (std::size_t r = 0; r < R; ++r) acc[r] = _mm512_setzero_ps();
   for (std::size_t block = 0; block < x.num_blocks; ++block) {
-    if constexpr (R == 1) prefetch(panel);
+    if (from_memory) prefetch(panel);
     add_block<Panel, R>(panel.next(block), x, block, acc);
   }
 #pragma GCC unroll 8
@@ -105,10 +118,10 @@ void multiply_rows(Bytes bytes, const QuantisedRows& x, float* out, std::size_t 
   std::size_t row = 0;
   const auto tile = [&] { return tile_at(x, num_blocks, row, out, out_stride); };
   for (; row + kRowsTogether <= x.num_rows; row += kRowsTogether)
-    multiply<Panel, kRowsTogether>(bytes, tile(), lanes);
-  for (; row + 4 <= x.num_rows; row += 4) multiply<Panel, 4>(bytes, tile(), lanes);
-  for (; row + 2 <= x.num_rows; row += 2) multiply<Panel, 2>(bytes, tile(), lanes);
-  if (row < x.num_rows) multiply<Panel, 1>(bytes, tile(), lanes);
+    multiply<Panel, kRowsTogether>(bytes, tile(), row == 0, lanes);
+  for (; row + 4 <= x.num_rows; row += 4) multiply<Panel, 4>(bytes, tile(), row == 0, lanes);
+  for (; row + 2 <= x.num_rows; row += 2) multiply<Panel, 2>(bytes, tile(), row == 0, lanes);
+  if (row < x.num_rows) multiply<Panel, 1>(bytes, tile(), row == 0, lanes);
 }
 
 // Float weights: 16 output rows of one column, widened.

@@ -132,7 +132,7 @@ class DigestTest(unittest.TestCase):
     def kernels_here(self):
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             flags = file.read()
-        needs = {"avx2": "avx2", "avx512": "avx512_vnni", "amx": "amx_int8"}
+        needs = {"avx2": "avx2", "avxvnni": "avx_vnni", "avx512": "avx512_vnni", "amx": "amx_int8"}
         return ["scalar"] + [name for name, flag in needs.items() if flag in flags]
 
     def test_a_tiny_model_has_one_digest_however_it_is_run(self):

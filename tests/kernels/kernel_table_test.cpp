@@ -55,6 +55,17 @@ TEST_CASE("the digest sees a changed bit in any operation") {
   CHECK(arithmetic_digest(changed) != truth);
 }
 
+TEST_CASE("the digest sees a bit that changes only where many rows are multiplied at once") {
+  KernelTable changed = scalar_kernels();
+  changed.matmul = [](const PanelMatrix& w, Range panels, const QuantisedRows& x, float* out,
+                      std::size_t stride) {
+    scalar_kernels().matmul(w, panels, x, out, stride);
+    for (std::size_t row = 0; row < x.num_rows / 16 * 16; ++row)
+      out[row * stride] += out[row * stride] * 0x1p-23f;
+  };
+  CHECK(arithmetic_digest(changed) != arithmetic_digest(scalar_kernels()));
+}
+
 TEST_CASE("quantised rows lie apart, each part on a cache line") {
   AlignedBytes buffer(quantised_rows_bytes(3, 70));
   const QuantisedRows rows = quantised_rows_in(buffer.data(), 3, 70, nullptr);

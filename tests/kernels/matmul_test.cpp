@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include "kernels/thread_pool.h"
 #include "tests/kernels/gguf_reference.h"
 #include "tests/kernels/kernel_cases.h"
 
@@ -44,6 +45,57 @@ TEST_CASE("every matmul gives the scalar definition's bits") {
           CAPTURE(outputs);
           CHECK(same_bits(matmul(*kernels, w.view(), x.rows), truth));
         }
+      }
+    }
+  }
+}
+
+TEST_CASE(
+    "from one row to forty, with part of a last panel, every matmul gives the scalar definition's bits") {
+  Random random(18);
+  constexpr std::size_t kMostRows = 40;
+  constexpr std::size_t kOutputs = 2 * kPanelRows + 5;
+  for (const WeightType type : kAllTypes) {
+    // One block; blocks that leave a turn of four unfinished; more than are unpacked at a time.
+    for (const std::size_t cols : {block_shape(type).block_elements == 256 ? 256u : 32u,
+                                   block_shape(type).block_elements == 256 ? 512u : 224u, 1024u}) {
+      const PackedMatrix w(random, type, kOutputs, cols);
+      const Activations x(random_floats(random, kMostRows * cols, 2.0f), kMostRows, cols);
+      const std::vector<float> truth = matmul(scalar_kernels(), w.view(), x.rows);
+      for (const KernelTable* kernels : runnable_kernels()) {
+        for (std::size_t num_rows = 1; num_rows <= kMostRows; ++num_rows) {
+          CAPTURE(doctest::String(kernels->name));
+          CAPTURE(doctest::String(name_of(type)));
+          CAPTURE(cols);
+          CAPTURE(num_rows);
+          const auto end = truth.begin() + static_cast<std::ptrdiff_t>(num_rows * kOutputs);
+          const std::vector<float> out = matmul(*kernels, w.view(), rows_of(x.rows, 0, num_rows));
+          CHECK(same_bits(out, std::vector<float>(truth.begin(), end)));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("threads that multiply side by side do not meet in their registers") {
+  Random random(19);
+  constexpr std::size_t kRows = 48;
+  constexpr std::size_t kOutputs = 64 * kPanelRows;
+  ThreadPool pool(4);
+  for (const WeightType type : {WeightType::Q4_1, WeightType::Q6_K}) {
+    const PackedMatrix w(random, type, kOutputs, 512);
+    const Activations x(random_floats(random, kRows * 512), kRows, 512);
+    const std::vector<float> truth = matmul(scalar_kernels(), w.view(), x.rows);
+    for (const KernelTable* kernels : runnable_kernels()) {
+      CAPTURE(doctest::String(kernels->name));
+      CAPTURE(doctest::String(name_of(type)));
+      for (int repeat = 0; repeat < 20; ++repeat) {
+        std::vector<float> out(truth.size());
+        pool.parallel_for(w.view().num_panels(), 1, [&](std::size_t begin, std::size_t end, std::size_t) {
+          const Range panels{static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end)};
+          kernels->matmul(w.view(), panels, x.rows, out.data(), kOutputs);
+        });
+        CHECK(same_bits(out, truth));
       }
     }
   }
@@ -153,7 +205,7 @@ TEST_CASE("extreme codes and activations neither saturate nor wrap") {
       }
       pack_panels(type, 16, cols, w.gguf.data(), w.panels.data());
       for (const float value : {1.0f, -1.0f}) {
-        const Activations x(std::vector<float>(5 * cols, value), 5, cols);
+        const Activations x(std::vector<float>(21 * cols, value), 21, cols);  // also whole tiles of rows
         const std::vector<float> truth = matmul(scalar_kernels(), w.view(), x.rows);
         for (const KernelTable* kernels : runnable_kernels()) {
           CAPTURE(doctest::String(kernels->name));
