@@ -41,7 +41,7 @@ void read_device(YamlMap& map, ClusterConfig& config, std::set<std::string>& nam
   map.text("address", device.address);
   map.size("memory", device.memory_bytes);
   map.integer("threads", device.threads, 1, 1024);
-  map.one_of("kernels", device.kernels, {"scalar", "avx2", "avxvnni", "avx512", "amx"});
+  map.one_of("kernels", device.kernels, {"scalar", "avx2", "avxvnni", "avx512", "amx", "neon"});
   if (map.has("name") && !is_plain_name(device.name))
     map.fault("name", "a device's name is 1 to 64 letters, digits, - and _");
   if (device.name == "coordinator")

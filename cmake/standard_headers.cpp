@@ -1,1 +1,2 @@
-// Only there to carry precompiled headers: the folders' (ProjectOptions.cmake) and the tests' (tests/CMakeLists.txt).
+// Only there to carry precompiled headers: the folders' (ProjectOptions.cmake) and the tests'
+// (tests/CMakeLists.txt).

@@ -72,7 +72,7 @@ struct MaxSum {
 // One instruction set's kernels. All give the bits of docs/ARITHMETIC.md. Every function is pure, allocates
 // nothing and cannot fail; disjoint outputs may be computed on distinct threads.
 struct KernelTable {
-  const char* name;  // "scalar", "avx2", "avxvnni", "avx512", "amx"
+  const char* name;  // "scalar", "avx2", "avxvnni", "avx512", "amx", "neon"
 
   // Rows [0, num_rows) of x [num_rows, cols] into `out` (docs: "Activations").
   void (*quantise_rows)(const float* x, std::size_t num_rows, const QuantisedRows& out);

@@ -1,5 +1,9 @@
+#include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
 
 #include "kernels/amx/kernels.h"
 #include "kernels/avx2/kernels.h"
@@ -9,12 +13,23 @@
 namespace shoal {
 namespace {
 
-// __builtin_cpu_supports asks CPUID and also XCR0: whether the kernel saves the registers at all.
-bool runs_avx2() {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+enum class Register : std::uint8_t { Eax, Ebx, Ecx, Edx };
+
+// CPUID's bit itself, for what not every compiler has a name for. Whether the kernel saves the registers is
+// asked with "avx2", and by may_use_tile_data().
+bool has_feature(unsigned leaf, unsigned subleaf, Register where, unsigned bit) {
+  unsigned words[4] = {};
+  if (__get_cpuid_count(leaf, subleaf, &words[0], &words[1], &words[2], &words[3]) == 0) return false;
+  return (words[static_cast<std::size_t>(where)] >> bit & 1u) != 0;
 }
 
-bool runs_avx_vnni() { return runs_avx2() && __builtin_cpu_supports("avxvnni"); }
+// __builtin_cpu_supports asks CPUID and also XCR0: whether the kernel saves the registers at all.
+bool runs_avx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+         has_feature(1, 0, Register::Ecx, 29);  // F16C
+}
+
+bool runs_avx_vnni() { return runs_avx2() && has_feature(7, 1, Register::Eax, 4); }
 
 bool runs_avx512() {
   return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -32,8 +47,8 @@ bool may_use_tile_data() {
 }
 
 bool runs_amx() {
-  return runs_avx512() && __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-int8") &&
-         may_use_tile_data();
+  const bool has_int8_tiles = has_feature(7, 0, Register::Edx, 24) && has_feature(7, 0, Register::Edx, 25);
+  return runs_avx512() && has_int8_tiles && may_use_tile_data();
 }
 
 }  // namespace

@@ -40,7 +40,7 @@ constexpr char kHelp[] =
     "  --listen HOST        address neighbours send to         (default: the one towards the hub)\n"
     "  --memory SIZE        memory to give: 512M, 2G           (default: 85 %% of what is free)\n"
     "  --threads N          compute threads                    (default: every core)\n"
-    "  --kernels NAME       scalar, avx2, avxvnni, avx512, amx (default: the fastest that runs here)\n"
+    "  --kernels NAME       scalar, avx2, avxvnni, avx512, amx, neon (default: the fastest that runs here)\n"
     "  --log LEVEL          debug, info, warn, error           (default: info)\n"
     "  --help               this text\n"
     "\n"

@@ -7,6 +7,7 @@
 
 #include "kernels/half.h"
 #include "tests/kernels/kernel_cases.h"
+#include "tests/support/emulation.h"
 
 using namespace shoal;
 using namespace shoal::test;
@@ -169,9 +170,11 @@ TEST_CASE("every attention gives the scalar definition's bits") {
 
 TEST_CASE("rows attended together have the scalar definition's bits, wherever they begin and end") {
   Random random(47);
+  std::size_t number = 0;
   for (const Shape& shape : kShapes) {
     for (std::size_t num_rows = 1; num_rows <= 20; ++num_rows) {
       for (const std::size_t first : {0, 1, 30, 61, 64, 100, 127}) {
+        if (number++ % kCaseStride != 0) continue;
         const std::uint32_t window = std::array{0u, 1u, 5u, 33u, 64u, 100u}[random.below(6)];
         Cache cache(random, shape, first + num_rows);
         const Query query = {random_floats(random, num_rows * shape.num_heads * shape.head_dim, 2.0f),
