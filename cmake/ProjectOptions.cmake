@@ -39,7 +39,8 @@ target_link_options(project_options INTERFACE -Wl,--gc-sections)
 add_library(variant_moves INTERFACE)
 target_compile_options(variant_moves INTERFACE -Wno-maybe-uninitialized)
 
-# Standard headers, compiled once for all folders: a fifth of the build. Files still include what they use: clang-tidy
+# Standard headers, compiled once for all folders: a fifth of the build. No others: a header with objects of its own (CLI11
+# has a dozen) would have them compiled in every file, at five seconds each. Files still include what they use: clang-tidy
 # reads them without.
 set(STANDARD_HEADERS
   <algorithm> <array> <charconv> <chrono> <cmath> <cstddef> <cstdint> <cstdio> <cstring> <filesystem> <fstream>
@@ -55,15 +56,16 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT CMAKE_DISABLE_PRECOMPILE_HEADERS
     -Wno-stringop-overflow -Wno-stringop-overread)
 endif()
 
-# shoal_library(NAME SOURCES... [PUBLIC targets...] [PRIVATE targets...]
-#   [PRECOMPILE <heavy/header> ... | NO_PRECOMPILED] [ARITHMETIC]): one folder, one target. ARITHMETIC: work is done
-# here, so sanitizers keep it optimised.
+# shoal_library(NAME SOURCES... [PUBLIC targets...] [PRIVATE targets...] [NO_PRECOMPILED] [ARITHMETIC]): one folder, one
+# target. ARITHMETIC: work is done here, so sanitizers keep it optimised.
 function(shoal_library name)
-  cmake_parse_arguments(ARG "NO_PRECOMPILED;ARITHMETIC" "" "SOURCES;PUBLIC;PRIVATE;PRECOMPILE" ${ARGN})
+  cmake_parse_arguments(ARG "NO_PRECOMPILED;ARITHMETIC" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
-  if(ARG_PRECOMPILE OR (ARG_ARITHMETIC AND SHOAL_SANITIZE AND NOT ARG_NO_PRECOMPILED))  # flags of its own want headers of its own
-    target_precompile_headers(${name} PRIVATE ${STANDARD_HEADERS} ${ARG_PRECOMPILE})
-  elseif(NOT ARG_NO_PRECOMPILED)
+  if(ARG_NO_PRECOMPILED)
+    # an instruction set's flags differ from file to file
+  elseif(ARG_ARITHMETIC AND SHOAL_SANITIZE)  # flags of its own want headers of its own
+    target_precompile_headers(${name} PRIVATE ${STANDARD_HEADERS})
+  else()
     target_precompile_headers(${name} REUSE_FROM standard_headers)
   endif()
   target_link_libraries(${name} PUBLIC ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE} project_options)
