@@ -35,7 +35,12 @@ std::uint64_t read_all(const std::byte* bytes, std::size_t size) {
   }
   const __m512i sum =
       _mm512_add_epi64(_mm512_add_epi64(sums[0], sums[1]), _mm512_add_epi64(sums[2], sums[3]));
-  return static_cast<std::uint64_t>(_mm512_reduce_add_epi64(sum));
+  alignas(kLine)
+      std::uint64_t words[kLine / sizeof(std::uint64_t)];  // the header's own reduction adds as signed
+  _mm512_store_si512(words, sum);
+  std::uint64_t total = 0;
+  for (const std::uint64_t word : words) total += word;
+  return total;
 }
 
 }  // namespace shoal::avx512

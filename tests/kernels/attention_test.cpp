@@ -7,7 +7,7 @@
 
 #include "kernels/half.h"
 #include "tests/kernels/kernel_cases.h"
-#include "tests/support/emulation.h"
+#include "tests/support/slow_run.h"
 
 using namespace shoal;
 using namespace shoal::test;

@@ -4,7 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/kernels/kernel_cases.h"
-#include "tests/support/emulation.h"
+#include "tests/support/slow_run.h"
 
 using namespace shoal;
 using namespace shoal::test;
@@ -92,7 +92,7 @@ TEST_CASE("noise is finite for every word, and has the mean and spread of a Gumb
   std::size_t num_infinite = 0;
   constexpr std::size_t kBlock = 1 << 18;
   constexpr std::uint32_t kPositions =
-      kMayBeEmulated ? 8 : 80;  // 21 million words: a one-in-2^24 infinity would be likely seen
+      kIsSlowRun ? 8 : 80;  // 21 million words: a one-in-2^24 infinity would be likely seen
   for (std::uint32_t position = 0; position < kPositions; ++position) {
     for (const float g : gumbel(kernels, 1, position, 0, kBlock)) {
       num_infinite += std::isfinite(g) ? 0 : 1;

@@ -10,8 +10,8 @@
 #include <doctest/doctest.h>
 
 #include "kernels/thread_pool.h"
-#include "tests/support/emulation.h"
 #include "tests/support/random.h"
+#include "tests/support/slow_run.h"
 
 using namespace shoal;
 
@@ -143,7 +143,7 @@ TEST_CASE("finished counts the items of all jobs") {
 }
 
 TEST_CASE("a pool may end at once, parked or not, and while threads still look at its last job") {
-  constexpr int kPools = kMayBeEmulated ? 500 : 12000;  // the race took one in some thousands
+  constexpr int kPools = kIsSlowRun ? 500 : 12000;  // the race took one in some thousands
   for (int i = 0; i < kPools; ++i) {
     ThreadPool pool(2 + static_cast<std::size_t>(i % 7));
     if (i % 4 != 0) pool.parallel_for(10, 1, [](std::size_t, std::size_t, std::size_t) {});

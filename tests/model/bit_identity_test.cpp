@@ -1,7 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/model/stage_chain.h"
-#include "tests/support/emulation.h"
+#include "tests/support/slow_run.h"
 
 namespace shoal {
 namespace {
@@ -64,7 +64,7 @@ TEST_CASE("neither chunks nor threads nor the instruction set change a bit") {
   for (Architecture architecture : kArchitectures) {
     CAPTURE(name_of(architecture));
     const TinyModel model(13, options_for(architecture));
-    const std::vector<TokenId> ids = random_ids(3, kMayBeEmulated ? 110 : 520, model.config().vocab_size);
+    const std::vector<TokenId> ids = random_ids(3, kIsSlowRun ? 110 : 520, model.config().vocab_size);
     const std::vector<CandidateRow> expected = whole_answer(model, ids);
     for (std::uint32_t chunk : {1, 7, 512}) {
       CAPTURE(chunk);
