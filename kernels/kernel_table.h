@@ -83,6 +83,9 @@ struct KernelTable {
   void (*matmul)(const PanelMatrix& w, Range panels, const QuantisedRows& x, float* out,
                  std::size_t out_stride);
 
+  // What quantising left of the rows (docs: "Two terms"): residual [num_rows, cols] = x.f32 - scale * float(value).
+  void (*subtract_quantised)(const QuantisedRows& x, float* residual);
+
   // x, out [num_rows, size]; out may alias x.
   void (*rms_norm)(const float* x, const float* weight, float* out, std::size_t num_rows, std::size_t size,
                    float eps);

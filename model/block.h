@@ -43,8 +43,8 @@ class Block {
   Block(const ModelConfig& config, std::uint32_t layer, std::size_t rope_kind)
       : config_(config), layer_(layer), rope_kind_(rope_kind) {}
 
-  QuantisedRows normalise_hidden(const Compute& compute, const Step& step, std::span<const float> weight,
-                                 Workspace& w) const;
+  QuantisedRows normalise_hidden(const Compute& compute, const Step& step, Workspace& w) const;
+  void multiply_qkv(const Compute& compute, const QuantisedRows& x, Workspace& w) const;
   void attend(const Compute& compute, const Step& step, const QuantisedRows& x, const KvCache& kv,
               Workspace& w) const;
   void place_rows(const Compute& compute, const Step& step, const KvCache& kv, const Workspace& w) const;

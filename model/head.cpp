@@ -53,9 +53,7 @@ void Head::make_logits(const Compute& compute, std::size_t num_rows, Workspace& 
   if (two_terms) {
     const QuantisedRows second = rows_of(all, num_rows, 2 * num_rows);
     float* residual = w.branch + num_rows * config_.hidden_size;
-    for (std::size_t row = 0; row < num_rows; ++row) {
-      subtract_quantised(first, row, residual + row * config_.hidden_size);
-    }
+    compute.kernels.subtract_quantised(first, residual);
     compute.kernels.quantise_rows(residual, num_rows, second);
   }
   compute.end(Operation::HeadNormalise);

@@ -36,10 +36,14 @@ void lay_out_layers(Arena& arena, Workspace& w, const StageSpec& spec, const Mod
       std::max<std::size_t>({config.hidden_size, q_size, config.intermediate_size});
   const std::size_t widest_output =
       std::max<std::size_t>({config.hidden_size, q_size, kv_size, config.intermediate_size});
+  w.second_term.has_outlier = arena.take<std::uint8_t>(rows);
   w.second_term.rows = arena.take<std::uint32_t>(rows);
-  w.second_term.residual = arena.take<float>(second_rows * widest_input);
-  w.second_term.quantised = arena.take<std::byte>(quantised_rows_bytes(second_rows, widest_input));
-  w.second_term.products = arena.take<float>(second_rows * widest_output);
+  w.second_term.residual = arena.take<float>(
+      std::max(second_rows * widest_input, num_threads * kResidualRows * config.hidden_size));
+  w.second_term.quantised = arena.take<std::byte>(std::max(
+      quantised_rows_bytes(second_rows, widest_input), quantised_rows_bytes(rows, config.hidden_size)));
+  w.second_term.products =
+      arena.take<float>(std::max(second_rows * widest_output, num_threads * rows * kResidualOutputs));
 
   // Of all the model's kinds, so that stages of whichever layers take the same scratch: a plan states it
   // once.

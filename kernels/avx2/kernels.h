@@ -14,6 +14,7 @@ void rms_norm(const float* x, const float* weight, float* out, std::size_t num_r
               float eps);
 void silu_mul(const float* gate, const float* up, float* out, std::size_t n);
 void gelu_mul(const float* gate, const float* up, float* out, std::size_t n);
+void subtract_quantised(const QuantisedRows& x, float* residual);
 void add(float* a, const float* b, std::size_t n);
 void scale(float* x, float s, std::size_t n);
 void rope(float* x, std::size_t num_heads, std::size_t head_dim, std::size_t dim, const float* cos,

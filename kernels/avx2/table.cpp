@@ -7,6 +7,7 @@ const KernelTable& table() {
       .name = "avx2",
       .quantise_rows = quantise_rows,
       .matmul = matmul,
+      .subtract_quantised = subtract_quantised,
       .rms_norm = rms_norm,
       .silu_mul = silu_mul,
       .gelu_mul = gelu_mul,
