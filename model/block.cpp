@@ -42,6 +42,10 @@ Result<Block> Block::open(const ModelConfig& config, std::uint32_t layer,
 
 namespace {
 
+// Gate and up products that are activated together: of at least so many panels, and up to so many results of
+// each.
+constexpr std::size_t kGatedPanels = 4;
+constexpr std::size_t kGatedFloats = std::size_t{32} << 10;
 // Rows that pass through several operations one after the other: few enough to stay in the first cache.
 constexpr std::size_t kRowsTogether = 4;
 
@@ -85,8 +89,8 @@ QuantisedRows Block::normalise_hidden(const Compute& compute, const Step& step, 
   const Residuals residuals = residuals_in(w.second_term, step.rows.size(), size);
   const bool two_terms = has_second_term(weights_.k) || has_second_term(weights_.v);
   for_rows(compute, step.rows.size(), [&](std::size_t begin, std::size_t end, std::size_t thread) {
-    compute.kernels.rms_norm(w.hidden + begin * size, weights_.attn_norm.data(), w.branch + begin * size, end - begin,
-                             size, config_.rms_norm_eps);
+    compute.kernels.rms_norm(w.hidden + begin * size, weights_.attn_norm.data(), w.branch + begin * size,
+                             end - begin, size, config_.rms_norm_eps);
     quantise_noting(compute.kernels, w.branch, begin, end, all, w);
     if (two_terms) fill_residuals(compute.kernels, all, begin, end, thread, w.second_term, residuals.rows);
   });
@@ -96,8 +100,7 @@ QuantisedRows Block::normalise_hidden(const Compute& compute, const Step& step, 
 
 // Every later token reads the keys and values, so all their rows take both terms.
 void Block::multiply_qkv(const Compute& compute, const QuantisedRows& x, Workspace& w) const {
-  const std::array products{Product{weights_.q, w.q},
-                            Product{weights_.k, w.k, has_second_term(weights_.k)},
+  const std::array products{Product{weights_.q, w.q}, Product{weights_.k, w.k, has_second_term(weights_.k)},
                             Product{weights_.v, w.v, has_second_term(weights_.v)}};
   multiply(compute, x, products, residuals_in(w.second_term, x.num_rows, x.cols));
   compute.end(Operation::QkvProducts);
@@ -187,17 +190,52 @@ AttentionRows Block::attention_rows(const RowTile& tile, const Step& step, const
           tile.num_rows};
 }
 
+// Gate and up, a few panels at a time, whose results are activated while they lie in the cache. Outlier rows
+// want their second terms first.
+void Block::multiply_gated(const Compute& compute, const QuantisedRows& x, Workspace& w) const {
+  const std::array products{Product{weights_.gate, w.gate}, Product{weights_.up, w.up}};
+  if (any_outlier(w.second_term, x.num_rows)) {
+    multiply_with_outliers(compute, Operation::GateUpProducts, x, products, w);
+    for_rows(compute, x.num_rows, [&](std::size_t begin, std::size_t end, std::size_t) {
+      activate(compute.kernels, {begin, end}, {0, config_.intermediate_size}, w);
+    });
+    compute.end(Operation::Activate);
+    return;
+  }
+  // A step's gate and up results, 256 KB in all, stay in a core's own cache.
+  const std::size_t row_floats = std::max<std::size_t>(x.num_rows, 1) * kPanelRows;
+  const std::size_t together = std::max(kGatedPanels, kGatedFloats / row_floats);
+  compute.pool.parallel_for(
+      weights_.gate.num_panels(), kGatedPanels, [&](std::size_t begin, std::size_t end, std::size_t) {
+        for (std::size_t panel = begin; panel < end; panel += together) {
+          const Range panels{static_cast<std::uint32_t>(panel),
+                             static_cast<std::uint32_t>(std::min(end, panel + together))};
+          for (const Product& product : products)
+            compute.kernels.matmul(product.weights, panels, x, product.out, product.weights.rows);
+          activate(
+              compute.kernels, {0, x.num_rows},
+              {panels.begin * kPanelRows, std::min<std::size_t>(panels.end * kPanelRows, weights_.gate.rows)},
+              w);
+        }
+      });
+  compute.end(Operation::GateUpProducts);
+}
+
+// gate = act(gate) * up, of some rows and columns.
+void Block::activate(const KernelTable& kernels, Slice rows, Slice columns, const Workspace& w) const {
+  const auto gated = config_.activation == Activation::Silu ? kernels.silu_mul : kernels.gelu_mul;
+  for (std::size_t row = rows.begin; row < rows.end; ++row) {
+    const std::size_t at = row * config_.intermediate_size + columns.begin;
+    gated(w.gate + at, w.up + at, w.gate + at, columns.end - columns.begin);
+  }
+}
+
 void Block::feed_forward(const Compute& compute, const Step& step, const QuantisedRows& x,
                          Workspace& w) const {
-  multiply_with_outliers(compute, Operation::GateUpProducts, x,
-                         std::array{Product{weights_.gate, w.gate}, Product{weights_.up, w.up}}, w);
-  const std::size_t inner = config_.intermediate_size;
-  const auto gated =
-      config_.activation == Activation::Silu ? compute.kernels.silu_mul : compute.kernels.gelu_mul;
-  const QuantisedRows activated = quantised_rows_in(w.quantised, step.rows.size(), inner, w.gate);
+  multiply_gated(compute, x, w);
+  const QuantisedRows activated =
+      quantised_rows_in(w.quantised, step.rows.size(), config_.intermediate_size, w.gate);
   for_rows(compute, step.rows.size(), [&](std::size_t begin, std::size_t end, std::size_t) {
-    const std::size_t at = begin * inner;
-    gated(w.gate + at, w.up + at, w.gate + at, (end - begin) * inner);
     quantise_noting(compute.kernels, w.gate, begin, end, activated, w);
   });
   compute.end(Operation::Activate);

@@ -6,19 +6,7 @@
 namespace shoal {
 namespace {
 
-constexpr float kOutlierFactor = 8.0f;  // greatest scale over the mean scale of the row's blocks
-
-bool has_outlier(const QuantisedRows& x, std::size_t row) {
-  const std::size_t num_blocks = x.num_blocks();
-  const float* scales = x.scales + row * num_blocks;
-  float sum = 0;
-  float greatest = 0;
-  for (std::size_t block = 0; block < num_blocks; ++block) {
-    sum += scales[block];
-    greatest = std::max(greatest, scales[block]);
-  }
-  return greatest * static_cast<float>(num_blocks) > kOutlierFactor * sum;
-}
+constexpr float kOutlierFactor = 16.0f;  // greatest scale over the mean scale of the row's blocks
 
 std::size_t choose_rows(const SecondTermScratch& scratch, std::size_t num_rows) {
   std::size_t count = 0;
@@ -47,13 +35,26 @@ bool has_second_term(const PanelMatrix& weights) {
          weights.type != WeightType::BF16;
 }
 
+bool has_outlier(const QuantisedRows& x, std::size_t row) {
+  const std::size_t num_blocks = x.num_blocks();
+  const float* scales = x.scales + row * num_blocks;
+  float sum = 0;
+  float greatest = 0;
+  for (std::size_t block = 0; block < num_blocks; ++block) {
+    sum += scales[block];
+    greatest = std::max(greatest, scales[block]);
+  }
+  return greatest * static_cast<float>(num_blocks) > kOutlierFactor * sum;
+}
+
 void note_outliers(const QuantisedRows& all, std::size_t begin, std::size_t end,
                    const SecondTermScratch& scratch) {
   for (std::size_t row = begin; row < end; ++row) scratch.has_outlier[row] = has_outlier(all, row);
 }
 
 bool any_outlier(const SecondTermScratch& scratch, std::size_t num_rows) {
-  return std::any_of(scratch.has_outlier, scratch.has_outlier + num_rows, [](std::uint8_t is) { return is != 0; });
+  return std::any_of(scratch.has_outlier, scratch.has_outlier + num_rows,
+                     [](std::uint8_t is) { return is != 0; });
 }
 
 void add_outlier_terms(const Compute& compute, const QuantisedRows& x, std::span<const Product> products,

@@ -16,14 +16,17 @@ inline constexpr std::size_t kResidualRows = 4;
 struct SecondTermScratch {
   std::uint8_t* has_outlier = nullptr;  // [max_rows] of the rows quantised last
   std::uint32_t* rows = nullptr;        // [max_rows] which of them those are
-  float* residual = nullptr;            // [kSecondTermRows, widest input] or [threads, kResidualRows, hidden_size]
-  std::byte* quantised = nullptr;       // residuals: of outlier rows, or [max_rows, hidden_size]
-  float* products = nullptr;            // [kSecondTermRows, widest output] or [threads, max_rows, kResidualOutputs]
+  float* residual = nullptr;       // [kSecondTermRows, widest input] or [threads, kResidualRows, hidden_size]
+  std::byte* quantised = nullptr;  // residuals: of outlier rows, or [max_rows, hidden_size]
+  float* products = nullptr;  // [kSecondTermRows, widest output] or [threads, max_rows, kResidualOutputs]
 };
 
-// Notes which of the rows [begin, end), just quantised, have one block far above the others: its rounding
-// drowns the rest. Threads note disjoint rows.
-void note_outliers(const QuantisedRows& all, std::size_t begin, std::size_t end, const SecondTermScratch& scratch);
+// Whether one block of a row lies so far above the others that its rounding drowns the rest.
+bool has_outlier(const QuantisedRows& x, std::size_t row);
+
+// Notes which of the rows [begin, end), just quantised, have an outlier. Threads note disjoint rows.
+void note_outliers(const QuantisedRows& all, std::size_t begin, std::size_t end,
+                   const SecondTermScratch& scratch);
 
 // Adds to each product of `x` (already computed) that of what quantising left of its outlier rows
 // (docs/ARITHMETIC.md, "Two terms"), which were noted. Products with float weights have no second term.

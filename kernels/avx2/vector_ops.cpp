@@ -12,6 +12,24 @@ void scale(float* x, float s, std::size_t n) {
   for (std::size_t i = 0; i < n; i += 8) store_at(x, i, n, _mm256_mul_ps(load_at(x, i, n), factor));
 }
 
+void divide(float* x, float by, std::size_t n) {
+  const __m256 divisor = _mm256_set1_ps(by);
+  for (std::size_t i = 0; i < n; i += 8) store_at(x, i, n, _mm256_div_ps(load_at(x, i, n), divisor));
+}
+
+std::size_t find_above(const float* x, std::size_t n, float bound, std::uint32_t* places) {
+  const __m256 limit = _mm256_set1_ps(bound);
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < n; i += 8) {
+    const __m256 compared = _mm256_cmp_ps(load_at(x, i, n), limit, _CMP_NLE_UQ);
+    auto above = static_cast<unsigned>(_mm256_movemask_ps(compared));
+    if (n - i < 8) above &= (1u << (n - i)) - 1u;
+    for (; above != 0; above &= above - 1)
+      places[count++] = static_cast<std::uint32_t>(i) + static_cast<std::uint32_t>(__builtin_ctz(above));
+  }
+  return count;
+}
+
 void subtract_quantised(const QuantisedRows& x, float* residual) {
   const std::size_t num_blocks = x.num_blocks();
   for (std::size_t row = 0; row < x.num_rows; ++row) {

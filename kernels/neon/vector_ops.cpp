@@ -12,6 +12,23 @@ void scale(float* x, float s, std::size_t n) {
   for (std::size_t i = 0; i < n; i += kLanes) store_at(x, i, n, vmulq_f32(load_at(x, i, n), vdupq_n_f32(s)));
 }
 
+void divide(float* x, float by, std::size_t n) {
+  for (std::size_t i = 0; i < n; i += kLanes) store_at(x, i, n, vdivq_f32(load_at(x, i, n), vdupq_n_f32(by)));
+}
+
+std::size_t find_above(const float* x, std::size_t n, float bound, std::uint32_t* places) {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < n; i += kLanes) {
+    const uint32x4_t at_most = vcleq_f32(load_at(x, i, n), vdupq_n_f32(bound));
+    if (n - i >= kLanes && vminvq_u32(at_most) != 0) continue;  // seldom anything is
+    const std::size_t end = n - i < kLanes ? n : i + kLanes;
+    for (std::size_t k = i; k < end; ++k) {
+      if (!(x[k] <= bound)) places[count++] = static_cast<std::uint32_t>(k);
+    }
+  }
+  return count;
+}
+
 void subtract_quantised(const QuantisedRows& x, float* residual) {
   const std::size_t num_blocks = x.num_blocks();
   for (std::size_t row = 0; row < x.num_rows; ++row) {
