@@ -108,6 +108,9 @@ void digest_matmul(const KernelTable& kernels, TestRows& random, Digest& digest)
   QuantisedRows few = batch;
   few.num_rows = kNumRows;
   digest.add(std::span<const float>(batch.scaled_sums, kNumRows * batch.num_blocks()));
+  std::vector<float> residual(x.size());
+  kernels.subtract_quantised(batch, residual.data());
+  digest.add(residual);
   std::vector<float> out(kNumRows * kRows);
   std::vector<float> batch_out(kBatch * kRows);
   for (const WeightType type : kAllTypes) {
@@ -135,6 +138,7 @@ void digest_row_operations(const KernelTable& kernels, TestRows& random, Digest&
   kernels.gelu_mul(a.data(), b.data(), out.data(), kSize);
   kernels.add(out.data(), b.data(), kSize);
   kernels.scale(out.data(), 1.7f, kSize);
+  kernels.divide(out.data(), 0.7f, kSize);
   for (const bool interleaved : {false, true})
     kernels.rope(out.data(), 2, 100, 52, a.data(), b.data(), interleaved);
   digest.add(out);

@@ -13,7 +13,7 @@
 namespace shoal {
 
 // Raised whenever docs/ARITHMETIC.md changes a bit of any result.
-inline constexpr std::uint32_t kArithmeticVersion = 1;
+inline constexpr std::uint32_t kArithmeticVersion = 2;
 
 inline constexpr std::size_t kActivationBlock = 32;
 inline constexpr std::size_t kKvBlockPositions = 32;
@@ -83,6 +83,10 @@ struct KernelTable {
   void (*matmul)(const PanelMatrix& w, Range panels, const QuantisedRows& x, float* out,
                  std::size_t out_stride);
 
+  // What quantising left of the rows (docs: "Two terms"): residual [num_rows, cols] = x.f32 - scale *
+  // float(value).
+  void (*subtract_quantised)(const QuantisedRows& x, float* residual);
+
   // x, out [num_rows, size]; out may alias x.
   void (*rms_norm)(const float* x, const float* weight, float* out, std::size_t num_rows, std::size_t size,
                    float eps);
@@ -107,7 +111,13 @@ struct KernelTable {
   void (*attention)(const AttentionRows& rows, const KvShape& shape, std::size_t num_heads, Range heads,
                     float scale, float* scratch);
 
+  // x[i] = x[i] / by
+  void (*divide)(float* x, float by, std::size_t n);
+
   MaxSum (*max_sum)(const float* x, std::size_t n);  // n > 0
+
+  // Where x[i] is not at most `bound` (a NaN is not), ascending; returns how many. places [n].
+  std::size_t (*find_above)(const float* x, std::size_t n, float bound, std::uint32_t* places);
 
   // noise[i] = Gumbel noise of token first_id + i (docs: "Choosing a token"); first_id a multiple of 4.
   void (*gumbel)(std::uint64_t seed, std::uint32_t position, std::uint32_t first_id, float* noise,

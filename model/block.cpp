@@ -42,15 +42,19 @@ Result<Block> Block::open(const ModelConfig& config, std::uint32_t layer,
 
 namespace {
 
+// Gate and up products that are activated together: of at least so many panels, and up to so many results of
+// each.
+constexpr std::size_t kGatedPanels = 4;
+constexpr std::size_t kGatedFloats = std::size_t{32} << 10;
 // Rows that pass through several operations one after the other: few enough to stay in the first cache.
 constexpr std::size_t kRowsTogether = 4;
 
-// function(begin, end) over a few rows at a time, on all threads.
+// function(begin, end, thread) over a few rows at a time, on all threads.
 template <typename Function>
 void for_rows(const Compute& compute, std::size_t num_rows, Function&& function) {
-  compute.pool.parallel_for(num_rows, 1, [&](std::size_t begin, std::size_t end, std::size_t) {
+  compute.pool.parallel_for(num_rows, 1, [&](std::size_t begin, std::size_t end, std::size_t thread) {
     for (std::size_t row = begin; row < end; row += kRowsTogether)
-      function(row, std::min(end, row + kRowsTogether));
+      function(row, std::min(end, row + kRowsTogether), thread);
   });
 }
 
@@ -58,36 +62,55 @@ void multiply_with_outliers(const Compute& compute, Operation operation, const Q
                             std::span<const Product> products, const Workspace& w) {
   multiply(compute, x, products);
   compute.end(operation);
-  add_second_terms(compute, x, SecondTerm::OfOutlierRows, products, w.second_term);
+  add_outlier_terms(compute, x, products, w.second_term);
   compute.end(Operation::SecondTerms);
+}
+
+// Rows [begin, end) of x, into `out`.
+void quantise_noting(const KernelTable& kernels, const float* x, std::size_t begin, std::size_t end,
+                     const QuantisedRows& out, const Workspace& w) {
+  kernels.quantise_rows(x + begin * out.cols, end - begin, rows_of(out, begin, end));
+  note_outliers(out, begin, end, w.second_term);
 }
 
 }  // namespace
 
 void Block::forward(const Compute& compute, const Step& step, const KvCache& kv, Workspace& w) const {
-  const QuantisedRows for_attention = normalise_hidden(compute, step, weights_.attn_norm, w);
+  const QuantisedRows for_attention = normalise_hidden(compute, step, w);
   attend(compute, step, for_attention, kv, w);
   const QuantisedRows for_feed_forward = add_and_normalise(compute, step, w);
   feed_forward(compute, step, for_feed_forward, w);
   add_branch(compute, step, w);
 }
 
-QuantisedRows Block::normalise_hidden(const Compute& compute, const Step& step, std::span<const float> weight,
-                                      Workspace& w) const {
-  const QuantisedRows rows = quantised_rows_in(w.quantised, step.rows.size(), config_.hidden_size, w.branch);
-  normalise(compute, w.hidden, weight, config_.rms_norm_eps, rows);
+QuantisedRows Block::normalise_hidden(const Compute& compute, const Step& step, Workspace& w) const {
+  const std::size_t size = config_.hidden_size;
+  const QuantisedRows all = quantised_rows_in(w.quantised, step.rows.size(), size, w.branch);
+  const Residuals residuals = residuals_in(w.second_term, step.rows.size(), size);
+  const bool two_terms = has_second_term(weights_.k) || has_second_term(weights_.v);
+  for_rows(compute, step.rows.size(), [&](std::size_t begin, std::size_t end, std::size_t thread) {
+    compute.kernels.rms_norm(w.hidden + begin * size, weights_.attn_norm.data(), w.branch + begin * size,
+                             end - begin, size, config_.rms_norm_eps);
+    quantise_noting(compute.kernels, w.branch, begin, end, all, w);
+    if (two_terms) fill_residuals(compute.kernels, all, begin, end, thread, w.second_term, residuals.rows);
+  });
   compute.end(Operation::Normalise);
-  return rows;
+  return all;
+}
+
+// Every later token reads the keys and values, so all their rows take both terms.
+void Block::multiply_qkv(const Compute& compute, const QuantisedRows& x, Workspace& w) const {
+  const std::array products{Product{weights_.q, w.q}, Product{weights_.k, w.k, has_second_term(weights_.k)},
+                            Product{weights_.v, w.v, has_second_term(weights_.v)}};
+  multiply(compute, x, products, residuals_in(w.second_term, x.num_rows, x.cols));
+  compute.end(Operation::QkvProducts);
+  add_outlier_terms(compute, x, std::span(products).first(1), w.second_term);
+  compute.end(Operation::SecondTerms);
 }
 
 void Block::attend(const Compute& compute, const Step& step, const QuantisedRows& x, const KvCache& kv,
                    Workspace& w) const {
-  const std::array products{Product{weights_.q, w.q}, Product{weights_.k, w.k}, Product{weights_.v, w.v}};
-  multiply(compute, x, products);
-  compute.end(Operation::QkvProducts);
-  add_second_terms(compute, x, SecondTerm::OfOutlierRows, std::span(products).first(1), w.second_term);
-  add_second_terms(compute, x, SecondTerm::OfAllRows, std::span(products).subspan(1), w.second_term);
-  compute.end(Operation::SecondTerms);
+  multiply_qkv(compute, x, w);
   for (std::size_t g = 0; g < step.slots.size(); ++g) {
     const std::size_t table = g * kv.table_entries();
     if (step.slots[g] != KvCache::kNoSlot)
@@ -98,7 +121,10 @@ void Block::attend(const Compute& compute, const Step& step, const QuantisedRows
   attend_rows(compute, step, kv, w);
   compute.end(Operation::Attention);
   const QuantisedRows attended =
-      quantise(compute, w.attended, step.rows.size(), weights_.attn_output.cols, w.quantised);
+      quantised_rows_in(w.quantised, step.rows.size(), weights_.attn_output.cols, w.attended);
+  for_rows(compute, step.rows.size(), [&](std::size_t begin, std::size_t end, std::size_t) {
+    quantise_noting(compute.kernels, w.attended, begin, end, attended, w);
+  });
   compute.end(Operation::QuantiseAttended);
   multiply_with_outliers(compute, Operation::AttnOutputProduct, attended,
                          std::array{Product{weights_.attn_output, w.branch}}, w);
@@ -164,18 +190,53 @@ AttentionRows Block::attention_rows(const RowTile& tile, const Step& step, const
           tile.num_rows};
 }
 
+// Gate and up, a few panels at a time, whose results are activated while they lie in the cache. Outlier rows
+// want their second terms first.
+void Block::multiply_gated(const Compute& compute, const QuantisedRows& x, Workspace& w) const {
+  const std::array products{Product{weights_.gate, w.gate}, Product{weights_.up, w.up}};
+  if (any_outlier(w.second_term, x.num_rows)) {
+    multiply_with_outliers(compute, Operation::GateUpProducts, x, products, w);
+    for_rows(compute, x.num_rows, [&](std::size_t begin, std::size_t end, std::size_t) {
+      activate(compute.kernels, {begin, end}, {0, config_.intermediate_size}, w);
+    });
+    compute.end(Operation::Activate);
+    return;
+  }
+  // A step's gate and up results, 256 KB in all, stay in a core's own cache.
+  const std::size_t row_floats = std::max<std::size_t>(x.num_rows, 1) * kPanelRows;
+  const std::size_t together = std::max(kGatedPanels, kGatedFloats / row_floats);
+  compute.pool.parallel_for(
+      weights_.gate.num_panels(), kGatedPanels, [&](std::size_t begin, std::size_t end, std::size_t) {
+        for (std::size_t panel = begin; panel < end; panel += together) {
+          const Range panels{static_cast<std::uint32_t>(panel),
+                             static_cast<std::uint32_t>(std::min(end, panel + together))};
+          for (const Product& product : products)
+            compute.kernels.matmul(product.weights, panels, x, product.out, product.weights.rows);
+          activate(
+              compute.kernels, {0, x.num_rows},
+              {panels.begin * kPanelRows, std::min<std::size_t>(panels.end * kPanelRows, weights_.gate.rows)},
+              w);
+        }
+      });
+  compute.end(Operation::GateUpProducts);
+}
+
+// gate = act(gate) * up, of some rows and columns.
+void Block::activate(const KernelTable& kernels, Slice rows, Slice columns, const Workspace& w) const {
+  const auto gated = config_.activation == Activation::Silu ? kernels.silu_mul : kernels.gelu_mul;
+  for (std::size_t row = rows.begin; row < rows.end; ++row) {
+    const std::size_t at = row * config_.intermediate_size + columns.begin;
+    gated(w.gate + at, w.up + at, w.gate + at, columns.end - columns.begin);
+  }
+}
+
 void Block::feed_forward(const Compute& compute, const Step& step, const QuantisedRows& x,
                          Workspace& w) const {
-  multiply_with_outliers(compute, Operation::GateUpProducts, x,
-                         std::array{Product{weights_.gate, w.gate}, Product{weights_.up, w.up}}, w);
-  const std::size_t inner = config_.intermediate_size;
-  const auto gated =
-      config_.activation == Activation::Silu ? compute.kernels.silu_mul : compute.kernels.gelu_mul;
-  const QuantisedRows activated = quantised_rows_in(w.quantised, step.rows.size(), inner, w.gate);
-  for_rows(compute, step.rows.size(), [&](std::size_t begin, std::size_t end) {
-    const std::size_t at = begin * inner;
-    gated(w.gate + at, w.up + at, w.gate + at, (end - begin) * inner);
-    compute.kernels.quantise_rows(w.gate + at, end - begin, rows_of(activated, begin, end));
+  multiply_gated(compute, x, w);
+  const QuantisedRows activated =
+      quantised_rows_in(w.quantised, step.rows.size(), config_.intermediate_size, w.gate);
+  for_rows(compute, step.rows.size(), [&](std::size_t begin, std::size_t end, std::size_t) {
+    quantise_noting(compute.kernels, w.gate, begin, end, activated, w);
   });
   compute.end(Operation::Activate);
   multiply_with_outliers(compute, Operation::DownProduct, activated,
@@ -186,19 +247,19 @@ void Block::feed_forward(const Compute& compute, const Step& step, const Quantis
 QuantisedRows Block::add_and_normalise(const Compute& compute, const Step& step, Workspace& w) const {
   const std::size_t size = config_.hidden_size;
   const QuantisedRows all = quantised_rows_in(w.quantised, step.rows.size(), size, w.branch);
-  for_rows(compute, step.rows.size(), [&](std::size_t begin, std::size_t end) {
+  for_rows(compute, step.rows.size(), [&](std::size_t begin, std::size_t end, std::size_t) {
     add_rows(compute.kernels, begin, end, weights_.post_attn_norm, w);
     float* branch = w.branch + begin * size;
     compute.kernels.rms_norm(w.hidden + begin * size, weights_.ffn_norm.data(), branch, end - begin, size,
                              config_.rms_norm_eps);
-    compute.kernels.quantise_rows(branch, end - begin, rows_of(all, begin, end));
+    quantise_noting(compute.kernels, w.branch, begin, end, all, w);
   });
   compute.end(Operation::AddAndNormalise);
   return all;
 }
 
 void Block::add_branch(const Compute& compute, const Step& step, Workspace& w) const {
-  for_rows(compute, step.rows.size(), [&](std::size_t begin, std::size_t end) {
+  for_rows(compute, step.rows.size(), [&](std::size_t begin, std::size_t end, std::size_t) {
     add_rows(compute.kernels, begin, end, weights_.post_ffn_norm, w);
   });
   compute.end(Operation::AddBranch);

@@ -43,8 +43,8 @@ class Block {
   Block(const ModelConfig& config, std::uint32_t layer, std::size_t rope_kind)
       : config_(config), layer_(layer), rope_kind_(rope_kind) {}
 
-  QuantisedRows normalise_hidden(const Compute& compute, const Step& step, std::span<const float> weight,
-                                 Workspace& w) const;
+  QuantisedRows normalise_hidden(const Compute& compute, const Step& step, Workspace& w) const;
+  void multiply_qkv(const Compute& compute, const QuantisedRows& x, Workspace& w) const;
   void attend(const Compute& compute, const Step& step, const QuantisedRows& x, const KvCache& kv,
               Workspace& w) const;
   void place_rows(const Compute& compute, const Step& step, const KvCache& kv, const Workspace& w) const;
@@ -53,6 +53,12 @@ class Block {
   AttentionRows attention_rows(const RowTile& tile, const Step& step, const KvCache& kv,
                                const Workspace& w) const;
   void attend_rows(const Compute& compute, const Step& step, const KvCache& kv, const Workspace& w) const;
+  struct Slice {
+    std::size_t begin;
+    std::size_t end;
+  };
+  void multiply_gated(const Compute& compute, const QuantisedRows& x, Workspace& w) const;
+  void activate(const KernelTable& kernels, Slice rows, Slice columns, const Workspace& w) const;
   void feed_forward(const Compute& compute, const Step& step, const QuantisedRows& x, Workspace& w) const;
   QuantisedRows add_and_normalise(const Compute& compute, const Step& step, Workspace& w) const;
   void add_branch(const Compute& compute, const Step& step, Workspace& w) const;

@@ -15,6 +15,8 @@ namespace {
 
 // How many candidates are returned where a cut's place is not known beforehand.
 constexpr std::uint32_t kOrdinaryDepth = 256;
+// Values compared with the worst candidate at a time; it gets better from one time to the next.
+constexpr std::size_t kScanned = 256;
 
 // One row's logits of one slice, with what is derived from them.
 struct Slice {
@@ -79,8 +81,8 @@ void apply_count_penalties(const Slice& slice, const SamplingParams& params, std
   }
 }
 
-void adjust(const Slice& slice, const SamplingParams& params, std::span<const TokenId> history,
-            std::span<float> adjusted, std::span<float> counts) {
+void adjust(const KernelTable& kernels, const Slice& slice, const SamplingParams& params,
+            std::span<const TokenId> history, std::span<float> adjusted, std::span<float> counts) {
   std::copy(slice.logits.begin(), slice.logits.end(), adjusted.begin());
   if (params.repeat_penalty != 1.0f) apply_repeat_penalty(slice, params, history, adjusted.data());
   if (params.presence_penalty != 0 || params.frequency_penalty != 0) {
@@ -90,7 +92,7 @@ void adjust(const Slice& slice, const SamplingParams& params, std::span<const To
   for (const LogitBias& bias : params.logit_bias)
     if (slice.holds(bias.id)) adjusted[slice.index_of(bias.id)] += bias.bias;
   if (params.greedy() || params.temperature == 1.0f) return;
-  for (float& value : adjusted) value = value / params.temperature;
+  kernels.divide(adjusted.data(), params.temperature, adjusted.size());
 }
 
 // The noise of one id, drawn as the whole vocabulary's would be.
@@ -101,9 +103,10 @@ float noise_of(const KernelTable& kernels, const SamplingParams& params, std::ui
   return noise[static_cast<std::uint32_t>(id) & 3u];
 }
 
-// The `count` best of `values` (whose first belongs to first_id), best first. Only the ids are set.
-void select_best(std::span<const float> values, TokenId first_id, std::size_t count,
-                 std::vector<Candidate>& best) {
+// The `count` best of `values` (whose first belongs to first_id), best first. Only the ids are set. A heap
+// with the worst on top; once it is full, a vector comparison passes over what is no better.
+void select_best(const KernelTable& kernels, std::span<const float> values, TokenId first_id,
+                 std::size_t count, std::vector<Candidate>& best) {
   best.clear();
   if (count == 0) return;
   best.reserve(std::min(count, values.size()));
@@ -111,15 +114,24 @@ void select_best(std::span<const float> values, TokenId first_id, std::size_t co
   const auto better = [&](const Candidate& a, const Candidate& b) {
     return comes_before(value_of(a), a.id, value_of(b), b.id);
   };
-  for (std::size_t i = 0; i < values.size(); ++i) {
+  const auto offer = [&](std::size_t i) {
     const Candidate candidate{.id = first_id + static_cast<TokenId>(i)};
-    if (best.size() == count) {  // a heap with the worst on top
-      if (values[i] <= value_of(best.front()) || !better(candidate, best.front())) continue;
+    if (best.size() == count) {
+      if (!better(candidate, best.front())) return;
       std::pop_heap(best.begin(), best.end(), better);
       best.pop_back();
     }
     best.push_back(candidate);
     std::push_heap(best.begin(), best.end(), better);
+  };
+  std::size_t next = std::min(count, values.size());
+  for (std::size_t i = 0; i < next; ++i) offer(i);
+  std::array<std::uint32_t, kScanned> places;
+  for (; next < values.size(); next += kScanned) {
+    const std::size_t size = std::min(kScanned, values.size() - next);
+    const std::size_t found =
+        kernels.find_above(values.data() + next, size, value_of(best.front()), places.data());
+    for (std::size_t i = 0; i < found; ++i) offer(next + places[i]);
   }
   std::sort_heap(best.begin(), best.end(), better);
 }
@@ -159,22 +171,22 @@ void make_candidates(const KernelTable& kernels, std::span<const float> logits, 
   if (digest) block_digests(logits, row.digests);
   row.has_target = slice.holds(target);
   row.target_logit = row.has_target ? logits[slice.index_of(target)] : 0;
-  select_best(logits, first_id, how.top_logprobs, row.by_raw);
+  select_best(kernels, logits, first_id, how.top_logprobs, row.by_raw);
   fill(kernels, Slice{logits, logits, first_id}, greedy_defaults(), drawn, row.by_raw);
 
-  if (changes) adjust(slice, how, history.ids, adjusted, noise);
+  if (changes) adjust(kernels, slice, how, history.ids, adjusted, noise);
   row.adjusted.clear();
   row.by_adjusted.clear();
   row.by_noise.clear();
   if (!how.greedy()) block_sums(kernels, slice.adjusted, row.adjusted);
   if (how.greedy() || how.truncated()) {
-    select_best(slice.adjusted, first_id, how.greedy() ? 1 : wanted, row.by_adjusted);
+    select_best(kernels, slice.adjusted, first_id, how.greedy() ? 1 : wanted, row.by_adjusted);
     fill(kernels, slice, how, drawn, row.by_adjusted);
     return;
   }
   kernels.gumbel(how.seed, drawn, static_cast<std::uint32_t>(first_id), noise.data(), noise.size());
   for (std::size_t i = 0; i < noise.size(); ++i) noise[i] = slice.adjusted[i] + noise[i];
-  select_best(noise, first_id, wanted, row.by_noise);
+  select_best(kernels, noise, first_id, wanted, row.by_noise);
   fill(kernels, slice, how, drawn, row.by_noise);
 }
 

@@ -42,34 +42,29 @@ void Head::forward(const Compute& compute, const Request& request, Workspace& w,
   }
 }
 
-// The first num_rows of w.branch: normalised, then both terms in one product, so that the weights are read
-// once.
+// The first num_rows of w.branch, normalised and multiplied.
 void Head::make_logits(const Compute& compute, std::size_t num_rows, Workspace& w) const {
-  const bool two_terms = has_second_term(slice_);
-  const QuantisedRows all =
-      quantised_rows_in(w.quantised, two_terms ? 2 * num_rows : num_rows, config_.hidden_size, w.branch);
-  const QuantisedRows first = rows_of(all, 0, num_rows);
-  normalise(compute, w.branch, norm_, config_.rms_norm_eps, first);
-  if (two_terms) {
-    const QuantisedRows second = rows_of(all, num_rows, 2 * num_rows);
-    float* residual = w.branch + num_rows * config_.hidden_size;
-    for (std::size_t row = 0; row < num_rows; ++row) {
-      subtract_quantised(first, row, residual + row * config_.hidden_size);
-    }
-    compute.kernels.quantise_rows(residual, num_rows, second);
-  }
+  const QuantisedRows all = quantised_rows_in(w.quantised, num_rows + 1, config_.hidden_size, w.branch);
+  const QuantisedRows rows = rows_of(all, 0, num_rows);
+  normalise(compute, w.branch, norm_, config_.rms_norm_eps, rows);
   compute.end(Operation::HeadNormalise);
-  multiply(compute, all, std::array{Product{slice_, w.logits}});
-  if (two_terms) add_second_term(compute, num_rows, w);
+  multiply(compute, rows, std::array{Product{slice_, w.logits}});
+  for (std::size_t row = 0; has_second_term(slice_) && row < num_rows; ++row) {
+    if (has_outlier(rows, row)) add_second_term(compute, all, row, w);
+  }
   compute.end(Operation::HeadProduct);
 }
 
-// Rows [num_rows, 2 * num_rows) of the logits onto the first num_rows.
-void Head::add_second_term(const Compute& compute, std::size_t num_rows, Workspace& w) const {
-  const std::size_t count = num_rows * slice_.rows;
-  compute.pool.parallel_for(count, kHeadBlockRows, [&](std::size_t begin, std::size_t end, std::size_t) {
-    compute.kernels.add(w.logits + begin, w.logits + count + begin, end - begin);
-  });
+// Of one row: seldom. Its residual takes the place behind the rows, its products the candidates' scratch.
+void Head::add_second_term(const Compute& compute, const QuantisedRows& all, std::size_t row,
+                           Workspace& w) const {
+  const std::size_t last = all.num_rows - 1;
+  const QuantisedRows residual = rows_of(all, last, last + 1);
+  float* values = w.branch + last * config_.hidden_size;
+  compute.kernels.subtract_quantised(rows_of(all, row, row + 1), values);
+  compute.kernels.quantise_rows(values, 1, residual);
+  multiply(compute, residual, std::array{Product{slice_, w.candidates}});
+  compute.kernels.add(w.logits + row * slice_.rows, w.candidates, slice_.rows);
 }
 
 void Head::fill_row(const KernelTable& kernels, const Request& request, const WantedRow& wanted,

@@ -35,7 +35,7 @@ class Head {
  private:
   Head(const ModelConfig& config, Range blocks) : config_(config), blocks_(blocks) {}
   void make_logits(const Compute& compute, std::size_t num_rows, Workspace& w) const;
-  void add_second_term(const Compute& compute, std::size_t num_rows, Workspace& w) const;
+  void add_second_term(const Compute& compute, const QuantisedRows& all, std::size_t row, Workspace& w) const;
   void fill_row(const KernelTable& kernels, const Request& request, const WantedRow& wanted,
                 std::span<const float> logits, std::span<float> scratch, CandidateRow& row) const;
 

@@ -23,8 +23,8 @@ enum class Operation : std::uint8_t {
   QuantiseAttended,
   AttnOutputProduct,
   AddAndNormalise,  // the attention's branch onto the hidden rows, these normalised and quantised
-  GateUpProducts,
-  Activate,  // gated, quantised
+  GateUpProducts,   // activated
+  Activate,         // their results quantised
   DownProduct,
   AddBranch,      // the feed-forward's
   HeadNormalise,  // wanted rows: gathered, normalised, quantised

@@ -23,10 +23,6 @@ struct Compute {
 // Rows [begin, end) of a set of quantised rows.
 QuantisedRows rows_of(const QuantisedRows& all, std::size_t begin, std::size_t end);
 
-// x [num_rows, cols] quantised into `buffer`, rows in parallel. The result views x and buffer.
-QuantisedRows quantise(const Compute& compute, const float* x, std::size_t num_rows, std::size_t cols,
-                       std::byte* buffer);
-
 // rms_norm(x), left in `out.f32`, quantised into `out`. x may be out.f32.
 void normalise(const Compute& compute, const float* x, std::span<const float> weight, float eps,
                const QuantisedRows& out);
@@ -35,9 +31,18 @@ void normalise(const Compute& compute, const float* x, std::span<const float> we
 struct Product {
   const PanelMatrix& weights;
   float* out;
+  bool takes_residuals = false;  // adds the product of every row's residual (docs/ARITHMETIC.md, "Two terms")
+};
+
+// What quantising left of all rows of x, quantised; and scratch for its products. Empty: none is asked for.
+inline constexpr std::size_t kResidualOutputs = 64;  // whose products a thread holds at a time
+struct Residuals {
+  QuantisedRows rows;
+  float* products = nullptr;  // [threads, num_rows, kResidualOutputs]
 };
 
 // All products in one parallel step over the panels of all.
-void multiply(const Compute& compute, const QuantisedRows& x, std::span<const Product> products);
+void multiply(const Compute& compute, const QuantisedRows& x, std::span<const Product> products,
+              const Residuals& residuals = {});
 
 }  // namespace shoal

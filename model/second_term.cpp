@@ -6,25 +6,12 @@
 namespace shoal {
 namespace {
 
-constexpr float kOutlierFactor = 8.0f;  // greatest scale over the mean scale of the row's blocks
+constexpr float kOutlierFactor = 16.0f;  // greatest scale over the mean scale of the row's blocks
 
-bool has_outlier(const QuantisedRows& x, std::size_t row) {
-  const std::size_t num_blocks = x.num_blocks();
-  const float* scales = x.scales + row * num_blocks;
-  float sum = 0;
-  float greatest = 0;
-  for (std::size_t block = 0; block < num_blocks; ++block) {
-    sum += scales[block];
-    greatest = std::max(greatest, scales[block]);
-  }
-  return greatest * static_cast<float>(num_blocks) > kOutlierFactor * sum;
-}
-
-std::size_t choose_rows(const QuantisedRows& x, SecondTerm which, std::uint32_t* rows) {
+std::size_t choose_rows(const SecondTermScratch& scratch, std::size_t num_rows) {
   std::size_t count = 0;
-  for (std::size_t row = 0; row < x.num_rows; ++row) {
-    if (which == SecondTerm::OfAllRows || has_outlier(x, row))
-      rows[count++] = static_cast<std::uint32_t>(row);
+  for (std::size_t row = 0; row < num_rows; ++row) {
+    if (scratch.has_outlier[row]) scratch.rows[count++] = static_cast<std::uint32_t>(row);
   }
   return count;
 }
@@ -33,7 +20,8 @@ QuantisedRows quantise_residuals(const Compute& compute, const QuantisedRows& x,
                                  std::span<const std::uint32_t> rows, const SecondTermScratch& scratch) {
   const QuantisedRows residual = quantised_rows_in(scratch.quantised, rows.size(), x.cols, scratch.residual);
   compute.pool.parallel_for(rows.size(), 1, [&](std::size_t begin, std::size_t end, std::size_t) {
-    for (std::size_t i = begin; i < end; ++i) subtract_quantised(x, rows[i], scratch.residual + i * x.cols);
+    for (std::size_t i = begin; i < end; ++i)
+      compute.kernels.subtract_quantised(rows_of(x, rows[i], rows[i] + 1), scratch.residual + i * x.cols);
     compute.kernels.quantise_rows(scratch.residual + begin * x.cols, end - begin,
                                   rows_of(residual, begin, end));
   });
@@ -47,19 +35,32 @@ bool has_second_term(const PanelMatrix& weights) {
          weights.type != WeightType::BF16;
 }
 
-void subtract_quantised(const QuantisedRows& x, std::size_t row, float* residual) {
-  const std::int8_t* values = x.values + row * x.num_blocks() * kActivationBlock;
-  const float* scales = x.scales + row * x.num_blocks();
-  const float* from = x.f32 + row * x.cols;
-  for (std::size_t i = 0; i < x.cols; ++i) {
-    residual[i] = from[i] - scales[i / kActivationBlock] * static_cast<float>(values[i]);
+bool has_outlier(const QuantisedRows& x, std::size_t row) {
+  const std::size_t num_blocks = x.num_blocks();
+  const float* scales = x.scales + row * num_blocks;
+  float sum = 0;
+  float greatest = 0;
+  for (std::size_t block = 0; block < num_blocks; ++block) {
+    sum += scales[block];
+    greatest = std::max(greatest, scales[block]);
   }
+  return greatest * static_cast<float>(num_blocks) > kOutlierFactor * sum;
 }
 
-void add_second_terms(const Compute& compute, const QuantisedRows& x, SecondTerm which,
-                      std::span<const Product> products, const SecondTermScratch& scratch) {
+void note_outliers(const QuantisedRows& all, std::size_t begin, std::size_t end,
+                   const SecondTermScratch& scratch) {
+  for (std::size_t row = begin; row < end; ++row) scratch.has_outlier[row] = has_outlier(all, row);
+}
+
+bool any_outlier(const SecondTermScratch& scratch, std::size_t num_rows) {
+  return std::any_of(scratch.has_outlier, scratch.has_outlier + num_rows,
+                     [](std::uint8_t is) { return is != 0; });
+}
+
+void add_outlier_terms(const Compute& compute, const QuantisedRows& x, std::span<const Product> products,
+                       const SecondTermScratch& scratch) {
   if (std::ranges::none_of(products, [](const Product& p) { return has_second_term(p.weights); })) return;
-  const std::size_t count = choose_rows(x, which, scratch.rows);
+  const std::size_t count = choose_rows(scratch, x.num_rows);
   for (std::size_t first = 0; first < count; first += kSecondTermRows) {
     const std::span<const std::uint32_t> rows(scratch.rows + first, std::min(kSecondTermRows, count - first));
     const QuantisedRows residual = quantise_residuals(compute, x, rows, scratch);
@@ -73,6 +74,20 @@ void add_second_terms(const Compute& compute, const QuantisedRows& x, SecondTerm
         }
       });
     }
+  }
+}
+
+Residuals residuals_in(const SecondTermScratch& scratch, std::size_t num_rows, std::size_t cols) {
+  return {quantised_rows_in(scratch.quantised, num_rows, cols, nullptr), scratch.products};
+}
+
+void fill_residuals(const KernelTable& kernels, const QuantisedRows& x, std::size_t begin, std::size_t end,
+                    std::size_t thread, const SecondTermScratch& scratch, const QuantisedRows& residuals) {
+  float* residual = scratch.residual + thread * kResidualRows * x.cols;
+  for (std::size_t row = begin; row < end; row += kResidualRows) {
+    const std::size_t last = std::min(end, row + kResidualRows);
+    kernels.subtract_quantised(rows_of(x, row, last), residual);
+    kernels.quantise_rows(residual, last - row, rows_of(residuals, row, last));
   }
 }
 

@@ -36,10 +36,14 @@ void lay_out_layers(Arena& arena, Workspace& w, const StageSpec& spec, const Mod
       std::max<std::size_t>({config.hidden_size, q_size, config.intermediate_size});
   const std::size_t widest_output =
       std::max<std::size_t>({config.hidden_size, q_size, kv_size, config.intermediate_size});
+  w.second_term.has_outlier = arena.take<std::uint8_t>(rows);
   w.second_term.rows = arena.take<std::uint32_t>(rows);
-  w.second_term.residual = arena.take<float>(second_rows * widest_input);
-  w.second_term.quantised = arena.take<std::byte>(quantised_rows_bytes(second_rows, widest_input));
-  w.second_term.products = arena.take<float>(second_rows * widest_output);
+  w.second_term.residual = arena.take<float>(
+      std::max(second_rows * widest_input, num_threads * kResidualRows * config.hidden_size));
+  w.second_term.quantised = arena.take<std::byte>(std::max(quantised_rows_bytes(second_rows, widest_input),
+                                                           quantised_rows_bytes(rows, config.hidden_size)));
+  w.second_term.products =
+      arena.take<float>(std::max(second_rows * widest_output, num_threads * rows * kResidualOutputs));
 
   // Of all the model's kinds, so that stages of whichever layers take the same scratch: a plan states it
   // once.
@@ -58,7 +62,7 @@ void lay_out_head(Arena& arena, Workspace& w, const StageSpec& spec, const Model
                   std::size_t num_threads) {
   const std::size_t rows = head_rows_of(spec.head_blocks, config).size();
   w.wanted = arena.take<WantedRow>(spec.max_rows);
-  w.logits = arena.take<float>(2 * std::min<std::size_t>(kHeadTileRows, spec.max_rows) * rows);
+  w.logits = arena.take<float>(std::min<std::size_t>(kHeadTileRows, spec.max_rows) * rows);
   w.candidates = arena.take<float>(num_threads * 2 * rows);
 }
 
@@ -77,7 +81,7 @@ Workspace Workspace::lay_out(Arena& arena, const StageSpec& spec, const ModelCon
     if (has_layers)
       widest = std::max<std::size_t>(
           {widest, std::size_t{config.num_heads} * config.head_dim, config.intermediate_size});
-    const std::size_t head_rows = has_head ? 2 * std::min(kHeadTileRows, rows) : 0;
+    const std::size_t head_rows = has_head ? std::min(kHeadTileRows, rows) + 1 : 0;
     w.branch = arena.take<float>(std::max(rows, head_rows) * config.hidden_size);
     w.quantised = arena.take<std::byte>(quantised_rows_bytes(std::max(rows, head_rows), widest));
   }

@@ -12,8 +12,8 @@
 namespace shoal {
 
 // Logits are made for at most this many wanted rows at a time, so that 512 of them over a vocabulary of
-// 262,144 need no 512 MiB. Each stands twice in the product: its first and its second term.
-inline constexpr std::size_t kHeadTileRows = 8;
+// 262,144 need no 512 MiB.
+inline constexpr std::size_t kHeadTileRows = 16;
 
 // Where a row of the micro-batch belongs.
 struct RowPlace {
@@ -75,7 +75,7 @@ struct Workspace {
   RowPlace* rows = nullptr;          // [max_rows]
   RowTile* tiles = nullptr;          // [max_rows] at most
   WantedRow* wanted = nullptr;       // [max_rows]
-  float* logits = nullptr;           // [2 * kHeadTileRows, head rows here]
+  float* logits = nullptr;           // [kHeadTileRows, head rows here]
   float* candidates = nullptr;       // [threads, 2 * head rows here]
 
   static Workspace lay_out(Arena& arena, const StageSpec& spec, const ModelConfig& config,

@@ -80,26 +80,6 @@ void chunk_scores(const float* const* q, Keys keys, std::size_t head_dim, std::s
   }
 }
 
-// exp_f32 for x <= 0 (or NaN), 0 where the lane is not asked for.
-__m512 exp_not_positive(__mmask16 lanes, __m512 x) {
-  const __m512 magic = _mm512_set1_ps(kRoundingMagic);
-  const __m512 shifted = _mm512_fmadd_ps(x, _mm512_set1_ps(kLog2E), magic);
-  const __m512 n = _mm512_sub_ps(shifted, magic);
-  __m512 r = _mm512_fmadd_ps(n, _mm512_set1_ps(-kExpLn2High), x);
-  r = _mm512_fmadd_ps(n, _mm512_set1_ps(-kExpLn2Low), r);
-  __m512 p = _mm512_set1_ps(kExp4);
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(kExp3));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(kExp2));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(kExp1));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(kExp0));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
-  const __mmask16 normal = _mm512_mask_cmp_ps_mask(lanes, x, _mm512_set1_ps(kExpLowest), _CMP_NLT_UQ);
-  // A NaN stays one: its shifted integer is 0 as well.
-  const __m512i power = _mm512_slli_epi32(_mm512_cvtps_epi32(n), 23);
-  return _mm512_castsi512_ps(_mm512_maskz_add_epi32(normal, _mm512_castps_si512(p), power));
-}
-
 // The chunk's lanes [16u, 16u + 16) that are in [begin, end).
 __mmask16 lanes_in(std::size_t begin, std::size_t end, std::size_t unit) {
   const std::size_t first = 16 * unit;

@@ -50,6 +50,26 @@ inline __m512 exp_f32(__m512 x) {
   return _mm512_mask_mov_ps(result, small, _mm512_setzero_ps());
 }
 
+// exp_f32 for x <= 0 (or NaN), 0 where the lane is not asked for.
+inline __m512 exp_not_positive(__mmask16 lanes, __m512 x) {
+  const __m512 magic = _mm512_set1_ps(kRoundingMagic);
+  const __m512 shifted = _mm512_fmadd_ps(x, _mm512_set1_ps(kLog2E), magic);
+  const __m512 n = _mm512_sub_ps(shifted, magic);
+  __m512 r = _mm512_fmadd_ps(n, _mm512_set1_ps(-kExpLn2High), x);
+  r = _mm512_fmadd_ps(n, _mm512_set1_ps(-kExpLn2Low), r);
+  __m512 p = _mm512_set1_ps(kExp4);
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(kExp3));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(kExp2));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(kExp1));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(kExp0));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
+  const __mmask16 normal = _mm512_mask_cmp_ps_mask(lanes, x, _mm512_set1_ps(kExpLowest), _CMP_NLT_UQ);
+  // A NaN stays one: its shifted integer is 0 as well.
+  const __m512i power = _mm512_slli_epi32(_mm512_cvtps_epi32(n), 23);
+  return _mm512_castsi512_ps(_mm512_maskz_add_epi32(normal, _mm512_castps_si512(p), power));
+}
+
 // log_f32 for finite normal x > 0.
 inline __m512 log_f32(__m512 x) {
   const __m512i sqrt_half = _mm512_set1_epi32(kSqrtHalfBits);

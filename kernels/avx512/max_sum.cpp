@@ -13,8 +13,8 @@ MaxSum max_sum(const float* x, std::size_t n) {
   __m512 partials = _mm512_setzero_ps();
   for (std::size_t i = 0; i < n; i += 16) {
     const __mmask16 lanes = lanes_at(i, n);
-    const __m512 weight = exp_f32(_mm512_sub_ps(_mm512_maskz_loadu_ps(lanes, x + i), _mm512_set1_ps(max)));
-    partials = _mm512_mask_add_ps(partials, lanes, partials, weight);
+    const __m512 below = _mm512_sub_ps(_mm512_maskz_loadu_ps(lanes, x + i), _mm512_set1_ps(max));
+    partials = _mm512_mask_add_ps(partials, lanes, partials, exp_not_positive(lanes, below));
   }
   return {max, sum_of_partials(partials)};
 }

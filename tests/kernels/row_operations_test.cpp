@@ -122,7 +122,51 @@ TEST_CASE("silu and gelu are the functions their names promise") {
   }
 }
 
-TEST_CASE("every add and scale gives the scalar definition's bits") {
+TEST_CASE("every find_above finds what is not at most the bound, NaN and ties included") {
+  Random random(36);
+  for (const std::size_t size : kSizes) {
+    std::vector<float> x = mixed_floats(random, size);
+    if (size > 7) x[5] = std::nanf("");
+    for (const float bound : {x[size / 2], -1e30f, 1e30f, std::nanf("")}) {
+      std::vector<std::uint32_t> expected;
+      for (std::uint32_t i = 0; i < size; ++i)
+        if (!(x[i] <= bound)) expected.push_back(i);
+      for (const KernelTable* kernels : runnable_kernels()) {
+        CAPTURE(doctest::String(kernels->name));
+        CAPTURE(size);
+        std::vector<std::uint32_t> places(size);
+        places.resize(kernels->find_above(x.data(), size, bound, places.data()));
+        CHECK(places == expected);
+      }
+    }
+  }
+}
+
+TEST_CASE("every residual is what quantising left, to the scalar definition's bits") {
+  Random random(37);
+  for (const std::size_t size : kSizes) {
+    const Activations activations(mixed_floats(random, 3 * size), 3, size);
+    const std::vector<float>& x = activations.x;
+    const QuantisedRows& rows = activations.rows;
+    for (const KernelTable* kernels : runnable_kernels()) {
+      CAPTURE(doctest::String(kernels->name));
+      CAPTURE(size);
+      std::vector<float> residual(x.size() + 1, 7.0f);
+      kernels->subtract_quantised(rows, residual.data());
+      CHECK(residual.back() == 7.0f);
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        const std::size_t block = i / size * rows.num_blocks() + i % size / kActivationBlock;
+        const float value =
+            static_cast<float>(rows.values[block * kActivationBlock + i % size % kActivationBlock]);
+        const float product = rows.scales[block] * value;
+        const float expected = x[i] - product;
+        REQUIRE(std::memcmp(&residual[i], &expected, 4) == 0);
+      }
+    }
+  }
+}
+
+TEST_CASE("every add, scale and division gives the scalar definition's bits") {
   Random random(35);
   for (const std::size_t size : kSizes) {
     const std::vector<float> a = mixed_floats(random, size);
@@ -134,10 +178,13 @@ TEST_CASE("every add and scale gives the scalar definition's bits") {
       kernels->add(sum.data(), b.data(), size);
       std::vector<float> scaled = a;
       kernels->scale(scaled.data(), 1.25e-3f, size);
+      std::vector<float> divided = a;
+      kernels->divide(divided.data(), 0.7f, size);
       for (std::size_t i = 0; i < size; ++i) {
-        const float expected[2] = {a[i] + b[i], a[i] * 1.25e-3f};
+        const float expected[3] = {a[i] + b[i], a[i] * 1.25e-3f, a[i] / 0.7f};
         REQUIRE(std::memcmp(&sum[i], &expected[0], 4) == 0);
         REQUIRE(std::memcmp(&scaled[i], &expected[1], 4) == 0);
+        REQUIRE(std::memcmp(&divided[i], &expected[2], 4) == 0);
       }
     }
   }
