@@ -55,6 +55,21 @@ std::size_t on_body(char* data, std::size_t size, std::size_t count, void* conte
   return bytes.size();
 }
 
+// Why nothing came back from the server at `base_url`, and what to do.
+std::string transport_fault(CURLcode code, const std::string& base_url) {
+  switch (code) {
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_OPERATION_TIMEDOUT:
+      return "no coordinator answers at " + base_url + ": start one (shoal up CONFIG) or give --url";
+    case CURLE_URL_MALFORMAT:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_COULDNT_RESOLVE_HOST:
+      return "\"" + base_url + "\" leads to no host: --url (or SHOAL_URL) is like http://127.0.0.1:8080";
+    default:
+      return "no answer of a coordinator comes from " + base_url + ": " + curl_easy_strerror(code);
+  }
+}
+
 int on_progress(void* context, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
   const auto& transfer = *static_cast<Transfer*>(context);
   return transfer.stop && *transfer.stop ? 1 : 0;
@@ -111,15 +126,12 @@ Result<HttpClient::Response> HttpClient::perform(const std::string& path, const 
     curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(json->size()));
     curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDS, json->data());
   }
+  curl_easy_setopt(curl.get(), CURLOPT_PROTOCOLS_STR, "http,https");
   const CURLcode code = curl_easy_perform(curl.get());
   curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &transfer.response.status);
   if (code == CURLE_OK || (code == CURLE_ABORTED_BY_CALLBACK && stop && *stop))
     return std::move(transfer.response);
-  if (code == CURLE_COULDNT_CONNECT || code == CURLE_OPERATION_TIMEDOUT) {
-    return fail(ErrorCode::Unavailable,
-                "no coordinator answers at " + base_url_ + ": start one (shoal up CONFIG) or give --url");
-  }
-  return fail(ErrorCode::Unavailable, url + ": " + curl_easy_strerror(code));
+  return fail(ErrorCode::Unavailable, transport_fault(code, base_url_));
 }
 
 std::string error_message_of(const HttpClient::Response& response) {

@@ -36,7 +36,9 @@ std::string first_line_of(const std::string& path) {
   return line;
 }
 
-std::string with_detail(const std::string& state, const std::string& detail) {
+// "waiting_for_devices" and what it waits for, as people write it.
+std::string with_detail(std::string state, const std::string& detail) {
+  std::ranges::replace(state, '_', ' ');
   return terminal_safe(detail.empty() ? state : state + ": " + detail);
 }
 

@@ -8,6 +8,7 @@
 
 #include "cli/chat_stream.h"
 #include "cli/commands.h"
+#include "cli/input_text.h"
 #include "cli/line_reader.h"
 #include "cli/process_signals.h"
 #include "cli/question_options.h"
@@ -104,6 +105,8 @@ class Chat {
   }
 
   void ask(const std::string& message) {
+    if (const Status utf8 = check_utf8(message, "the message"); !utf8)
+      return say(utf8.error().message() + ".");
     question_.turns.push_back({"user", message});
     const auto on_text = [&](std::string_view text) {
       print(is_terminal_ ? terminal_safe(text) : std::string(text));

@@ -2,6 +2,7 @@
 #include <array>
 #include <charconv>
 
+#include "base/printable.h"
 #include "coordinator/http/api.h"
 #include "coordinator/http/auth.h"
 
@@ -40,6 +41,23 @@ ApiError wrong_method(std::string_view method, std::string_view path, const std:
           .param = {},
           .code = "method_not_allowed",
           .allow = allowed};
+}
+
+// Also what keeps pages of foreign sites out: a browser asks before it sends JSON there, and not before a
+// form.
+ApiError wrong_content_type(std::string_view got) {
+  std::string message = "The body must be JSON, with the header \"Content-Type: application/json\"";
+  if (got.empty()) {
+    message += ", and the request has no Content-Type";
+  } else {
+    message += ", and the request says \"" + printable(got) + "\"";
+  }
+  if (got.starts_with("application/x-www-form-urlencoded")) {
+    message += ", as curl -d does by itself; add -H 'Content-Type: application/json'";
+  }
+  ApiError error = bad_request(message + ".", {}, "unsupported_media_type");
+  error.status = 415;
+  return error;
 }
 
 std::string_view authority_and_path(std::string_view target) {
@@ -128,9 +146,7 @@ std::optional<HttpResponse> Api::refuse(const HttpRequest& head) const {
   if (allowed.empty()) return error_response(no_such_path(path));
   if (route == nullptr) return error_response(wrong_method(head.method, path, allowed));
   if (route->method == "POST" && !is_json(head.content_type)) {
-    ApiError error = bad_request("The Content-Type must be application/json.", {}, "unsupported_media_type");
-    error.status = 415;
-    return error_response(error);
+    return error_response(wrong_content_type(head.content_type));
   }
   return std::nullopt;
 }

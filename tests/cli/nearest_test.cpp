@@ -1,0 +1,30 @@
+#include "cli/nearest.h"
+
+#include <doctest/doctest.h>
+
+namespace shoal {
+namespace {
+
+const std::vector<std::string> kCommands = {"up",    "run",   "chat",     "status",      "plan",  "pull",
+                                            "score", "bench", "tokenize", "coordinator", "worker"};
+
+TEST_CASE("a misspelt word has a nearest right one") {
+  CHECK(nearest_word("statsu", kCommands) == "status");
+  CHECK(nearest_word("runn", kCommands) == "run");
+  CHECK(nearest_word("tokenise", kCommands) == "tokenize");
+  CHECK(nearest_word("coord", kCommands) == "coordinator");
+  CHECK(nearest_word("pul", kCommands) == "pull");
+  CHECK(did_you_mean("caht", kCommands) == "; did you mean \"chat\"?");
+}
+
+TEST_CASE("a word that is like none has no nearest one") {
+  for (const char* word : {"", "x", "ls", "no-such-command", "kubernetes"}) {
+    CAPTURE(word);
+    CHECK(nearest_word(word, kCommands).empty());
+    CHECK(did_you_mean(word, kCommands).empty());
+  }
+  CHECK(nearest_word("run", {}).empty());
+}
+
+}  // namespace
+}  // namespace shoal
