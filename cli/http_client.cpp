@@ -14,6 +14,7 @@ using HeaderList = std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)>;
 
 constexpr long kConnectSeconds = 5;
 constexpr std::size_t kMaxShownBody = 200;
+constexpr const char* kKeyHint = " (Here: --api-key KEY, or SHOAL_API_KEY.)";
 constexpr std::size_t kMaxBodyBytes = 256 << 20;
 
 struct Transfer {
@@ -138,7 +139,8 @@ std::string error_message_of(const HttpClient::Response& response) {
   const nlohmann::json json = nlohmann::json::parse(response.body, nullptr, /*allow_exceptions=*/false);
   if (json.is_object() && json.contains("error") && json["error"].is_object()) {
     const auto message = json["error"].find("message");
-    if (message != json["error"].end() && message->is_string()) return message->get<std::string>();
+    if (message != json["error"].end() && message->is_string())
+      return message->get<std::string>() + (response.status == 401 ? kKeyHint : "");
   }
   const std::string status = "HTTP status " + std::to_string(response.status);
   return response.body.empty() ? status : status + ": " + response.body.substr(0, kMaxShownBody);

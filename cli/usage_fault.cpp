@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/nearest.h"
+#include "cli/nearest_name.h"
 
 namespace shoal {
 namespace {
@@ -44,6 +44,8 @@ std::string usage_fault(const CLI::App* app, const CLI::Error& error) {
   if (chosen.empty() && extras.empty() && error.get_name() == "RequiredError") return app->help();
   std::string what = error.what();
   if (!extras.empty()) what = unknown(extras.front(), command, chosen.empty());
+  if (const std::size_t at = what.find(" requires "); at != std::string::npos)
+    what.replace(at, 10, " goes with ");
   if (const std::size_t at = what.find(" is required"); at != std::string::npos)
     what.replace(at, 12, " is missing");
   return name + ": " + what + "\nTry " + name + " --help.\n";

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <optional>
 
-#include "cli/nearest.h"
+#include "cli/nearest_name.h"
 
 namespace shoal {
 
@@ -24,14 +24,6 @@ constexpr std::uintmax_t kMaxFileBytes = 1 << 20;
 std::string place(const std::string& path, const YAML::Mark& mark) {
   const YAML::Mark where = mark.is_null() ? YAML::Mark() : mark;
   return path + ":" + std::to_string(where.line + 1) + ":" + std::to_string(where.column + 1);
-}
-
-std::string nearest_hint(const std::string& word, const std::vector<std::string>& right) {
-  const std::string hint = did_you_mean(word, right);
-  if (!hint.empty() || right.empty()) return hint;
-  std::string list;
-  for (const std::string& r : right) list += (list.empty() ? "" : ", ") + r;
-  return "; possible here: " + list;
 }
 
 std::optional<std::uint64_t> parse_bytes(const std::string& text) {

@@ -8,6 +8,7 @@
 
 #include "cli/chat_stream.h"
 #include "cli/commands.h"
+#include "cli/counted.h"
 #include "cli/input_text.h"
 #include "cli/line_reader.h"
 #include "cli/process_signals.h"
@@ -150,9 +151,9 @@ class Chat {
   }
 
   void print_stats() {
-    std::printf("last answer: %s\nall %llu answers: %llu tokens in %.1f s\n", totals_.last.c_str(),
-                static_cast<unsigned long long>(totals_.answers),
-                static_cast<unsigned long long>(totals_.tokens), totals_.seconds_after_first);
+    std::printf("last answer: %s\n%s: %s in %.1f s\n", totals_.last.c_str(),
+                counted(totals_.answers, "answer").c_str(), counted(totals_.tokens, "token").c_str(),
+                totals_.seconds_after_first);
   }
 
   void prompt(const char* text) {

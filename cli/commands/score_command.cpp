@@ -6,6 +6,7 @@
 
 #include "base/sampling.h"
 #include "cli/commands.h"
+#include "cli/counted.h"
 #include "cli/input_text.h"
 #include "cli/models.h"
 #include "cli/number_range.h"
@@ -45,6 +46,7 @@ Status read_task(Arguments& arguments) {
   if (!text) return fail(text.error());
   if (!arguments.tokens) {
     arguments.task.text = *std::move(text);
+    if (arguments.task.text.empty()) return fail(ErrorCode::InvalidArgument, arguments.file + " is empty");
     return {};
   }
   Result<std::vector<TokenId>> ids = parse_ids(*text, arguments.file);
@@ -83,6 +85,16 @@ void print_rows(const ScoredText& score) {
   }
 }
 
+void print_mean(const ScoredText& score) {
+  const std::string size = counted(score.tokens.size(), "token");
+  if (score.tokens.size() < 2) {
+    std::printf("%s: none follows another, so there is nothing to judge\n", size.c_str());
+  } else {
+    std::printf("%s, mean negative log-probability %.4f, perplexity %.3f\n", size.c_str(), score.mean_nll(),
+                std::exp(score.mean_nll()));
+  }
+}
+
 int run(Arguments& arguments) {
   if (Status read = read_task(arguments); !read) return report_failure("score", read.error().message());
   const Result<ScoredText> scored = score(arguments);
@@ -93,8 +105,7 @@ int run(Arguments& arguments) {
     return 0;
   }
   print_rows(*scored);
-  std::printf("%zu tokens, mean negative log-probability %.4f, perplexity %.3f\n", scored->tokens.size(),
-              scored->mean_nll(), std::exp(scored->mean_nll()));
+  print_mean(*scored);
   if (arguments.task.digest) std::printf("digest of all logits: %s\n", scored->digest.c_str());
   return 0;
 }
@@ -107,26 +118,31 @@ void add_score_command(CLI::App& app, int& status) {
       app.add_subcommand("score", "log-probability of each token of a text, and its perplexity");
   command->add_option("FILE", arguments->file, "the text; - for the standard input")->required();
   command->add_flag("--tokens", arguments->tokens, "FILE is a JSON list of token ids, used as they are");
-  command->add_flag("--json", arguments->json, "{\"tokens\":[..],\"rows\":[{\"row\",\"nll\",\"top\"}..]}");
+  CLI::Option* json = command->add_flag("--json", arguments->json,
+                                        "{\"tokens\":[..],\"rows\":[{\"row\",\"nll\",\"top\"}..]}");
   command->add_option("--top", arguments->task.top, "with --json: this many best tokens per row, at most 400")
       ->type_name("K")
-      ->check(whole_number_from(0, static_cast<int>(kMaxTopLogprobs)));
+      ->check(whole_number_from(0, static_cast<int>(kMaxTopLogprobs)))
+      ->needs(json);
   command->add_flag("--digest", arguments->task.digest, "a hash of the bits of all logits");
-  command
-      ->add_option("--model", arguments->on_file.model_path,
-                   "a GGUF file or name, on its own: no cluster is asked")
-      ->type_name("NAME");
+  CLI::Option* model = command
+                           ->add_option("--model", arguments->on_file.model_path,
+                                        "a GGUF file or name, on its own: no cluster is asked")
+                           ->type_name("NAME");
   command->add_option("--chunk", arguments->on_file.chunk, "with --model: rows per step")
       ->type_name("N")
       ->check(whole_number_from(1, 4096))
+      ->needs(model)
       ->capture_default_str();
   command->add_option("--threads", arguments->on_file.num_threads, "with --model (default: every core)")
       ->type_name("N")
-      ->check(whole_number_from(1, 1024));
+      ->check(whole_number_from(1, 1024))
+      ->needs(model);
   command
       ->add_option("--kernels", arguments->on_file.kernels,
                    "with --model: scalar, avx2, avxvnni, avx512, amx (default: the fastest)")
-      ->type_name("NAME");
+      ->type_name("NAME")
+      ->needs(model);
   add_server_options(*command, arguments->server);
   command->footer(
       "Example:\n  shoal score report.txt        shoal score --model smollm2 --digest report.txt");

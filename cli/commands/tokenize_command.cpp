@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/counted.h"
 #include "cli/input_text.h"
 #include "cli/models.h"
 #include "cli/server_options.h"
@@ -27,7 +28,7 @@ void print_ids(const std::vector<TokenId>& ids, const Tokenizer& tokenizer) {
     const std::string piece = shown_piece(tokenizer.piece(id, /*render_special=*/true));
     std::printf("%8d  %s\n", static_cast<int>(id), piece.c_str());
   }
-  std::printf("%zu tokens\n", ids.size());
+  std::printf("%s\n", counted(ids.size(), "token").c_str());
 }
 
 int run(const Arguments& arguments) {

@@ -111,7 +111,7 @@ int run(const Arguments& arguments) {
     return report_failure("up", fits.error().message(), 2);
   Result<UpSession::Options> options = prepare(arguments, *std::move(config));
   if (!options) return report_failure("up", options.error().message());
-  const Result<StateLock> lock = StateLock::take(options->cluster.state_directory);
+  const Result<FileLock> lock = lock_state(options->cluster.state_directory);
   if (!lock) return report_failure("up", lock.error().message());
   catch_stop_signals();
   const Status ran = UpSession(*std::move(options), stop_requested()).run();

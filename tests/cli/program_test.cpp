@@ -120,6 +120,8 @@ TEST_CASE("a misspelt command or option is told with the nearest right one") {
   CHECK(holds(said({"status", "extra"}), "\"extra\" is one word too many"));
   CHECK(said({"score"}) == "shoal score: FILE is missing\nTry shoal score --help.\n");
   CHECK(holds(said({}), "Usage: shoal"));
+  CHECK(holds(said({"score", "--top", "3", "x"}), "shoal score: --top goes with --json"));
+  CHECK(holds(said({"score", "--chunk", "3", "x"}), "shoal score: --chunk goes with --model"));
 }
 
 TEST_CASE("help and version are there as words, too") {
@@ -157,7 +159,7 @@ TEST_CASE("what cannot be done ends with status 1 and says what to do") {
   CHECK(no_model.status == kFailed);
   CHECK(holds(no_model.output, "shoal pull smollm2-135m"));
   for (const auto& arguments : std::vector<std::vector<std::string>>{
-           {"status"}, {"plan"}, {"run", "hello"}, {"chat"}, {"score", "/dev/null"}}) {
+           {"status"}, {"plan"}, {"run", "hello"}, {"chat"}, {"score", config}}) {
     const ProgramRun run = shoal_in(home, arguments);
     CAPTURE(run.output);
     CHECK(run.status == kFailed);
@@ -258,6 +260,9 @@ TEST_CASE("bytes that a text cannot hand on are told and not dropped in silence"
   const ProgramRun over_http = shoal_in(home, {"score", broken});
   CHECK(over_http.status == kFailed);
   CHECK(holds(over_http.output, "byte 0xFF at offset 1"));
+  const ProgramRun empty = shoal_in(home, {"score", "--model", model.path(), "/dev/null"});
+  CHECK(empty.status == kFailed);
+  CHECK(empty.output == "shoal score: /dev/null is empty\n");
   const ProgramRun directory = shoal_in(home, {"score", "--model", model.path(), home.path()});
   CHECK(directory.status == kFailed);
   CHECK(holds(directory.output, "Is a directory"));

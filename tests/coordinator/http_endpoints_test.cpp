@@ -52,6 +52,10 @@ TEST_CASE("unknown paths and methods get error objects, never HTML") {
     CHECK(reply.headers.at("content-type") == "application/json");
     CHECK(text_at(reply.json(), "error.type") == "invalid_request_error");
   }
+  const HttpReply near = post_json(hub.port(), "/chat/completions", "{}");
+  CHECK(near.status == 404);
+  CHECK(text_at(near.json(), "error.message") ==
+        "There is nothing at '/chat/completions'. Did you mean '/v1/chat/completions'?");
   const HttpReply wrong = get_path(hub.port(), "/v1/chat/completions");
   CHECK(wrong.status == 405);
   CHECK(wrong.headers.at("allow") == "POST, OPTIONS");

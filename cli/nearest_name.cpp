@@ -1,4 +1,4 @@
-#include "cli/nearest.h"
+#include "cli/nearest_name.h"
 
 #include <algorithm>
 
@@ -43,6 +43,16 @@ std::string nearest_word(std::string_view word, const std::vector<std::string>& 
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& right) {
   const std::string nearest = nearest_word(word, right);
   return nearest.empty() ? "" : "; did you mean \"" + nearest + "\"?";
+}
+
+std::string nearest_hint(std::string_view word, const std::vector<std::string>& right) {
+  constexpr std::size_t kMostListed = 20;
+  const std::string hint = did_you_mean(word, right);
+  if (!hint.empty() || right.empty()) return hint;
+  std::string list;
+  for (std::size_t i = 0; i < std::min(right.size(), kMostListed); ++i)
+    list += (i == 0 ? "" : ", ") + right[i];
+  return "; possible here: " + list + (right.size() > kMostListed ? ", ..." : "");
 }
 
 }  // namespace shoal

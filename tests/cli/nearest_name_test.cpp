@@ -1,4 +1,4 @@
-#include "cli/nearest.h"
+#include "cli/nearest_name.h"
 
 #include <doctest/doctest.h>
 
@@ -24,6 +24,13 @@ TEST_CASE("a word that is like none has no nearest one") {
     CHECK(did_you_mean(word, kCommands).empty());
   }
   CHECK(nearest_word("run", {}).empty());
+}
+
+TEST_CASE("where no name is near, the right ones are listed") {
+  CHECK(nearest_hint("statsu", kCommands) == "; did you mean \"status\"?");
+  CHECK(nearest_hint("zzzz", {"one", "two"}) == "; possible here: one, two");
+  CHECK(nearest_hint("zzzz", std::vector<std::string>(21, "a")).ends_with(", a, ..."));
+  CHECK(nearest_hint("zzzz", {}).empty());
 }
 
 }  // namespace

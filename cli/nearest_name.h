@@ -13,4 +13,7 @@ std::string nearest_word(std::string_view word, const std::vector<std::string>& 
 // "; did you mean \"status\"?", or nothing where no right word is near.
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& right);
 
+// The same, or all the right words (the first twenty) where none is near; "" where there are none.
+std::string nearest_hint(std::string_view word, const std::vector<std::string>& right);
+
 }  // namespace shoal
