@@ -12,30 +12,24 @@
 #include <mutex>
 #include <utility>
 
+#include "base/json_text.h"
+#include "base/printable.h"
+
 namespace shoal {
 namespace {
 
 std::atomic<LogSink> g_sink{nullptr};
 std::mutex g_sink_mutex;
 
-void append_quoted(std::string& line, std::string_view text) {
-  const bool plain = !text.empty() && text.find_first_of(" \"=\n\r\t\\") == std::string_view::npos;
-  if (plain) {
+// A word stands as it is; anything else in quotes, with JSON's escapes.
+void append_value(std::string& line, std::string_view text) {
+  const bool is_word =
+      !text.empty() && text.find_first_of(" \"=\\") == std::string_view::npos && is_printable(text);
+  if (is_word) {
     line += text;
-    return;
+  } else {
+    append_json_string(line, text);
   }
-  line += '"';
-  for (const char c : text) {
-    if (c == '\n') {
-      line += "\\n";
-    } else if (c == '\r') {
-      line += "\\r";
-    } else {
-      if (c == '"' || c == '\\') line += '\\';
-      line += c;
-    }
-  }
-  line += '"';
 }
 
 std::string line_of(LogLevel level, std::string_view event, const LogFields& fields) {
@@ -45,7 +39,7 @@ std::string line_of(LogLevel level, std::string_view event, const LogFields& fie
     line += field.key;
     line += '=';
     if (field.quoted) {
-      append_quoted(line, field.value);
+      append_value(line, field.value);
     } else {
       line += field.value;
     }

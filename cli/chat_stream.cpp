@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
+#include "cli/counted.h"
 
 namespace shoal {
 namespace {
@@ -122,16 +123,13 @@ Result<ChatAnswer> stream_chat(HttpClient& client, const ChatQuestion& question,
 }
 
 std::string describe_speed(const ChatAnswer& answer) {
-  char text[128];
-  if (answer.tokens_per_second() > 0) {
-    std::snprintf(text, sizeof text, "%llu tokens, %.1f tok/s, first after %.2f s",
-                  static_cast<unsigned long long>(answer.num_tokens), answer.tokens_per_second(),
-                  answer.seconds_to_first);
-  } else {
-    std::snprintf(text, sizeof text, "%llu tokens, first after %.2f s",
-                  static_cast<unsigned long long>(answer.num_tokens), answer.seconds_to_first);
-  }
-  return text;
+  char speed[48] = "";
+  char first[48] = "";
+  if (answer.tokens_per_second() > 0)
+    std::snprintf(speed, sizeof speed, ", %.1f tok/s", answer.tokens_per_second());
+  if (answer.num_tokens > 0)
+    std::snprintf(first, sizeof first, ", first after %.2f s", answer.seconds_to_first);
+  return counted(answer.num_tokens, "token") + speed + first;
 }
 
 }  // namespace shoal

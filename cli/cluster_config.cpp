@@ -9,12 +9,13 @@
 namespace shoal {
 namespace {
 
+// After the devices.
 void read_coordinator(YamlMap& map, ClusterConfig& config) {
   const auto bounded = [&](const char* key, auto& value, Bounds bounds) {
     map.integer(key, value, bounds.least, bounds.most);
   };
   map.text("http_address", config.http_address);
-  map.integer("http_port", config.http_port, 0, 65535);
+  bounded("http_port", config.http_port, kPortBounds);
   map.text("api_key_file", config.api_key_file);
   map.text("address", config.address);
   bounded("cluster_port", config.cluster_port, kClusterPortBounds);
@@ -23,6 +24,10 @@ void read_coordinator(YamlMap& map, ClusterConfig& config) {
   bounded("max_sequences", config.max_sequences, kMaxSequencesBounds);
   bounded("min_stages", config.min_stages, kMinStagesBounds);
   map.one_of("objective", config.objective, {"latency", "throughput", "balanced"});
+  if (const std::size_t listed = config.devices.size(); listed > 0 && config.min_stages > listed) {
+    map.fault("min_stages", "\"min_stages\" is " + std::to_string(config.min_stages) +
+                                ", more than the devices listed: " + std::to_string(listed));
+  }
 }
 
 // Names become file names (a worker's state, its log) and stand in command lines.
@@ -64,19 +69,15 @@ Result<ClusterConfig> read_cluster_config(const std::string& path) {
   map.integer("version", version, 1, 1);
   map.require("models");
   map.texts("models", config.models);
-  map.map("coordinator", [&](YamlMap& coordinator) { read_coordinator(coordinator, config); });
   std::set<std::string> names;
   map.require("devices");
   map.maps("devices", [&](YamlMap& device) { read_device(device, config, names); });
+  map.map("coordinator", [&](YamlMap& coordinator) { read_coordinator(coordinator, config); });
   if (Status finished = map.finish(); !finished) return fail(finished.error());
   if (config.models.empty()) map.fault("models", "at least one model is needed");
   if (config.devices.empty()) map.fault("devices", "at least one device is needed");
   if (config.devices.size() > kExpectBounds.most)
     map.fault("devices", "at most " + std::to_string(kExpectBounds.most) + " devices make a cluster");
-  if (config.min_stages > config.devices.size()) {
-    map.fault("coordinator", "min_stages is " + std::to_string(config.min_stages) + " but only " +
-                                 std::to_string(config.devices.size()) + " devices are listed");
-  }
   if (Status finished = map.finish(); !finished) return fail(finished.error());
   return config;
 }

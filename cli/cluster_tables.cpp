@@ -1,5 +1,6 @@
 #include "cli/cluster_tables.h"
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -136,9 +137,16 @@ std::string requests_line(const Json& cluster) {
          formatted("%.0f", number_at(requests, "tokens")) + " tokens";
 }
 
+// "waiting_for_devices", as people write it.
+std::string state_of(const Json& cluster) {
+  std::string state = text_at(cluster, "state");
+  std::ranges::replace(state, '_', ' ');
+  return state;
+}
+
 std::string state_line(const Json& cluster) {
   const Json& model = at(cluster, "model");
-  std::string line = text_at(model, "id") + ": " + text_at(cluster, "state");
+  std::string line = text_at(model, "id") + ": " + state_of(cluster);
   if (const std::string detail = text_at(cluster, "detail"); detail != "-" && !detail.empty())
     line += " (" + detail + ")";
   if (at(cluster, "epoch").is_string()) line += ", epoch " + text_at(cluster, "epoch");
@@ -212,8 +220,8 @@ Result<std::string> render_plan(const std::string& cluster_json) {
     text += (text.empty() ? "" : "\n") + std::string("being loaded now:\n") +
             plan_text(at(*cluster, "next_plan"));
   if (text.empty())
-    text = "no plan yet: " +
-           terminal_safe(text_at(*cluster, "state") + " (" + text_at(*cluster, "detail") + ")") + "\n";
+    text =
+        "no plan yet: " + terminal_safe(state_of(*cluster) + " (" + text_at(*cluster, "detail") + ")") + "\n";
   return text;
 }
 

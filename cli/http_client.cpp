@@ -14,6 +14,7 @@ using HeaderList = std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)>;
 
 constexpr long kConnectSeconds = 5;
 constexpr std::size_t kMaxShownBody = 200;
+constexpr const char* kKeyHint = " (Here: --api-key KEY, or SHOAL_API_KEY.)";
 constexpr std::size_t kMaxBodyBytes = 256 << 20;
 
 struct Transfer {
@@ -53,6 +54,21 @@ std::size_t on_body(char* data, std::size_t size, std::size_t count, void* conte
     return 0;
   }
   return bytes.size();
+}
+
+// Why nothing came back from the server at `base_url`, and what to do.
+std::string transport_fault(CURLcode code, const std::string& base_url) {
+  switch (code) {
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_OPERATION_TIMEDOUT:
+      return "no coordinator answers at " + base_url + ": start one (shoal up CONFIG) or give --url";
+    case CURLE_URL_MALFORMAT:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_COULDNT_RESOLVE_HOST:
+      return "\"" + base_url + "\" leads to no host: --url (or SHOAL_URL) is like http://127.0.0.1:8080";
+    default:
+      return "no answer of a coordinator comes from " + base_url + ": " + curl_easy_strerror(code);
+  }
 }
 
 int on_progress(void* context, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
@@ -111,22 +127,20 @@ Result<HttpClient::Response> HttpClient::perform(const std::string& path, const 
     curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(json->size()));
     curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDS, json->data());
   }
+  curl_easy_setopt(curl.get(), CURLOPT_PROTOCOLS_STR, "http,https");
   const CURLcode code = curl_easy_perform(curl.get());
   curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &transfer.response.status);
   if (code == CURLE_OK || (code == CURLE_ABORTED_BY_CALLBACK && stop && *stop))
     return std::move(transfer.response);
-  if (code == CURLE_COULDNT_CONNECT || code == CURLE_OPERATION_TIMEDOUT) {
-    return fail(ErrorCode::Unavailable,
-                "no coordinator answers at " + base_url_ + ": start one (shoal up CONFIG) or give --url");
-  }
-  return fail(ErrorCode::Unavailable, url + ": " + curl_easy_strerror(code));
+  return fail(ErrorCode::Unavailable, transport_fault(code, base_url_));
 }
 
 std::string error_message_of(const HttpClient::Response& response) {
   const nlohmann::json json = nlohmann::json::parse(response.body, nullptr, /*allow_exceptions=*/false);
   if (json.is_object() && json.contains("error") && json["error"].is_object()) {
     const auto message = json["error"].find("message");
-    if (message != json["error"].end() && message->is_string()) return message->get<std::string>();
+    if (message != json["error"].end() && message->is_string())
+      return message->get<std::string>() + (response.status == 401 ? kKeyHint : "");
   }
   const std::string status = "HTTP status " + std::to_string(response.status);
   return response.body.empty() ? status : status + ": " + response.body.substr(0, kMaxShownBody);

@@ -1,12 +1,13 @@
 #include <signal.h>
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
+#include <algorithm>
 #include <string>
-#include <string_view>
+#include <vector>
 
 #include "cli/commands.h"
 #include "cli/compact_help.h"
+#include "cli/usage_fault.h"
 #include "worker/worker_command.h"
 
 namespace {
@@ -15,22 +16,33 @@ constexpr const char* kFooter =
     "Start here:  shoal up cluster-configs/local-3.yaml   then   shoal run \"Why is the sky blue?\"\n"
     "Each command has its own --help.";
 
-bool knows_command(const CLI::App& app, const std::string& name) {
-  const auto commands =
-      app.get_subcommands([&](const CLI::App* command) { return command->check_name(name); });
-  return !commands.empty();
+// `shoal help [COMMAND]` and `shoal version`, for those who try words first.
+std::vector<std::string> arguments_of(int argc, char** argv) {
+  std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+  if (arguments.empty()) return arguments;
+  if (arguments[0] == "version") arguments[0] = "--version";
+  if (arguments[0] != "help") return arguments;
+  arguments.erase(arguments.begin());
+  arguments.resize(std::min<std::size_t>(arguments.size(), 1));
+  arguments.emplace_back("--help");
+  return arguments;
+}
+
+// The worker parses its own arguments, so that shoal-worker and `shoal worker` are one and the same.
+int run_worker(std::vector<std::string> arguments) {
+  arguments[0] = "shoal worker";
+  std::vector<char*> pointers;
+  for (std::string& argument : arguments) pointers.push_back(argument.data());
+  pointers.push_back(nullptr);
+  return shoal::worker_command(static_cast<int>(arguments.size()), pointers.data());
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);
-  // The worker parses its own arguments, so that shoal-worker and `shoal worker` are one and the same.
-  if (argc >= 2 && std::string_view(argv[1]) == "worker") {
-    std::string name = "shoal worker";
-    argv[1] = name.data();
-    return shoal::worker_command(argc - 1, argv + 1);
-  }
+  std::vector<std::string> arguments = arguments_of(argc, argv);
+  if (!arguments.empty() && arguments[0] == "worker") return run_worker(std::move(arguments));
   CLI::App app{"Shoal runs a language model over the small devices that are already there."};
   app.name("shoal");
   app.footer(kFooter);
@@ -42,12 +54,10 @@ int main(int argc, char** argv) {
   int status = 0;
   shoal::add_commands(app, status);
   app.add_subcommand("worker", "run this device's worker (also the program shoal-worker)");
-  if (argc >= 2 && argv[1][0] != '-' && !knows_command(app, argv[1])) {
-    std::fprintf(stderr, "shoal: there is no command \"%s\"; shoal --help lists them\n", argv[1]);
-    return 2;
-  }
+  app.failure_message(shoal::usage_fault);
+  std::ranges::reverse(arguments);  // as parse takes them
   try {
-    app.parse(argc, argv);
+    app.parse(std::move(arguments));
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
     return code == 0 ? 0 : 2;

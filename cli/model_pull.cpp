@@ -1,17 +1,12 @@
 #include "cli/model_pull.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <array>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <thread>
 #include <vector>
 
+#include "base/file_lock.h"
 #include "cli/download.h"
 #include "cli/paths.h"
 #include "cli/pip_download.h"
@@ -27,30 +22,18 @@ namespace fs = std::filesystem;
 constexpr std::string_view kGgufMagic = "GGUF";
 constexpr std::size_t kCopyBytes = 1 << 20;
 
-// Held by the one process that works on a model's file; the kernel lets go of it when the process ends.
-class PullLock {
- public:
-  static Result<PullLock> take(const std::string& path, const PullProgress& progress,
-                               const std::atomic<bool>& stop) {
-    PullLock lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
-    if (lock.file_ < 0) return fail(ErrorCode::Unavailable, "opening " + path + ": " + std::strerror(errno));
-    while (::flock(lock.file_, LOCK_EX | LOCK_NB) != 0) {
-      if (stop) return fail(ErrorCode::Unavailable, "stopped");
-      progress(-1, "another pull of this model is at work; waiting for it");
-      std::this_thread::sleep_for(std::chrono::milliseconds(200));
-    }
-    return lock;
+// Waits for the one process that works on this model's file.
+Result<FileLock> lock_pull(const std::string& path, const PullProgress& progress,
+                           const std::atomic<bool>& stop) {
+  for (;;) {
+    Result<std::optional<FileLock>> lock = FileLock::try_take(path + ".lock");
+    if (!lock) return fail(lock.error());
+    if (*lock) return **std::move(lock);
+    if (stop) return fail(ErrorCode::Unavailable, "stopped");
+    progress(-1, "another pull of this model is at work; waiting for it");
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
   }
-  ~PullLock() {
-    if (file_ >= 0) ::close(file_);
-  }
-  PullLock(PullLock&& other) noexcept : file_(std::exchange(other.file_, -1)) {}
-  PullLock& operator=(PullLock&&) = delete;
-
- private:
-  explicit PullLock(int file) : file_(file) {}
-  int file_;
-};
+}
 
 // A folder for what is fetched on the way, gone at the end; one left by a pull that was killed is emptied.
 class WorkFolder {
@@ -156,7 +139,7 @@ Result<std::string> join_parts(const KnownModel& model, const std::string& tempo
 Result<PulledModel> pull_known(const KnownModel& model, const PullProgress& progress,
                                const std::atomic<bool>& stop) {
   const std::string path = cached_model_path(model);
-  const Result<PullLock> lock = PullLock::take(path + ".lock", progress, stop);
+  const Result<FileLock> lock = lock_pull(path, progress, stop);
   if (!lock) return fail(lock.error());
   if (Result<PulledModel> present = present_model(path, model.sha256, progress); present) return present;
   const WorkFolder work(path + ".pull");
@@ -183,7 +166,7 @@ std::string file_name_of(std::string source) {
 
 Result<PulledModel> pull_url(const std::string& url, const std::string& path, const std::string& sha256,
                              const PullProgress& progress, const std::atomic<bool>& stop) {
-  const Result<PullLock> lock = PullLock::take(path + ".lock", progress, stop);
+  const Result<FileLock> lock = lock_pull(path, progress, stop);
   if (!lock) return fail(lock.error());
   if (!sha256.empty()) {
     if (Result<PulledModel> present = present_model(path, sha256, progress); present) return present;
@@ -238,7 +221,7 @@ Result<PulledModel> pull_file(const std::string& source, const std::string& path
     return present;
   }
   if (Status gguf = check_magic(source, source); !gguf) return fail(gguf.error());
-  const Result<PullLock> lock = PullLock::take(path + ".lock", progress, stop);
+  const Result<FileLock> lock = lock_pull(path, progress, stop);
   if (!lock) return fail(lock.error());
   const WorkFolder work(path + ".pull");
   const std::string temporary = work.path() + "/model.gguf";
@@ -247,12 +230,6 @@ Result<PulledModel> pull_file(const std::string& source, const std::string& path
   if (Status right = check_hash(*hash, sha256, source); !right) return fail(right.error());
   if (Status named = give_name(temporary, path); !named) return fail(named.error());
   return PulledModel{path, *std::move(hash)};
-}
-
-std::string known_names() {
-  std::string names;
-  for (const KnownModel& model : known_models()) names += (names.empty() ? "" : ", ") + model.name;
-  return names;
 }
 
 }  // namespace
@@ -274,9 +251,9 @@ Result<PulledModel> pull_model(const std::string& source, const std::string& sha
   }
   if (fs::is_regular_file(source, error))
     return pull_file(source, folder + "/" + name, sha256, progress, stop);
-  return fail(ErrorCode::NotFound,
-              "\"" + source +
-                  "\" is no file here, no http(s) URL and no model we know (known: " + known_names() + ")");
+  return fail(ErrorCode::NotFound, "\"" + source +
+                                       "\" is no file here, no http(s) URL and no model we know (known: " +
+                                       known_model_names() + ")");
 }
 
 }  // namespace shoal

@@ -41,6 +41,12 @@ const KnownModel* find_known_model(const std::string& name) {
 
 const KnownModel& default_model() { return known_models().front(); }
 
+std::string known_model_names() {
+  std::string names;
+  for (const KnownModel& model : known_models()) names += (names.empty() ? "" : ", ") + model.name;
+  return names;
+}
+
 std::string cached_model_path(const KnownModel& model) {
   return cache_directory() + "/models/" + model.file_name;
 }
@@ -70,10 +76,8 @@ Result<std::string> resolve_model(const std::string& name_or_path) {
                 "the model " + model->name + " is not here yet: shoal pull " + model->name);
   }
   if (const std::optional<std::string> path = pulled_file(name_or_path)) return *path;
-  std::string names;
-  for (const KnownModel& model : known_models()) names += (names.empty() ? "" : ", ") + model.name;
-  return fail(ErrorCode::NotFound,
-              "\"" + name_or_path + "\" is no file here and no model we know (known: " + names + ")");
+  return fail(ErrorCode::NotFound, "\"" + name_or_path + "\" is no file here and no model we know (known: " +
+                                       known_model_names() + ")");
 }
 
 }  // namespace shoal

@@ -25,6 +25,8 @@ struct KnownModel {
 const std::vector<KnownModel>& known_models();
 const KnownModel* find_known_model(const std::string& name);
 const KnownModel& default_model();
+// "smollm2-135m, gemma3-270m"
+std::string known_model_names();
 
 // The GGUF file for a name or a path: an existing file is itself; a known name, or the name of a pulled file,
 // is its file in the cache. NotFound says how to get it.

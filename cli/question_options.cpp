@@ -3,6 +3,8 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "cli/number_range.h"
+
 namespace shoal {
 
 void add_question_options(CLI::App& command, ChatQuestion& question) {
@@ -10,17 +12,17 @@ void add_question_options(CLI::App& command, ChatQuestion& question) {
     return command.add_option(name, value, what)->type_name(type);
   };
   option("--max-tokens", question.max_tokens, "N", "longest answer (default: as much as there is room for)")
-      ->check(CLI::Range(1, 1 << 20));
+      ->check(whole_number_from(1, 1 << 20));
   option("--temperature", question.temperature, "X", "0 is the likeliest token every time")
-      ->check(CLI::Range(0.0, 2.0));
+      ->check(number_from(0.0, 2.0));
   option("--top-p", question.top_p, "X", "only the likeliest tokens that make up this much")
-      ->check(CLI::Range(0.0, 1.0));
-  option("--top-k", question.top_k, "N", "only the N likeliest tokens")->check(CLI::Range(0, 1 << 20));
+      ->check(number_from(0.0, 1.0));
+  option("--top-k", question.top_k, "N", "only the N likeliest tokens")->check(whole_number_from(0, 1 << 20));
   option("--min-p", question.min_p, "X", "only tokens this likely beside the likeliest")
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(number_from(0.0, 1.0));
   option("--repeat-penalty", question.repeat_penalty, "X", "above 1 makes words said lately less likely")
-      ->check(CLI::Range(0.1, 10.0));
-  option("--seed", question.seed, "N", "the same seed draws the same answers");
+      ->check(number_from(0.1, 10.0));
+  option("--seed", question.seed, "N", "the same seed draws the same answers")->check(any_whole_number());
   option("--model", question.model, "NAME", "refuse unless this model is served");
 }
 

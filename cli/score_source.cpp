@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "cli/input_text.h"
 #include "kernels/kernel_table.h"
 #include "model/score.h"
 #include "text/tokenizer.h"
@@ -55,6 +56,8 @@ auto read_answer(Read read) -> Result<decltype(read())> {
 }
 
 Result<std::vector<TokenId>> tokens_on_cluster(HttpClient& client, const std::string& text) {
+  if (const Status utf8 = check_utf8(text, "the text"); !utf8)
+    return fail(utf8.error().code(), utf8.error().message() + " (--model scores any bytes)");
   const Result<Json> answer = post(client, "/tokenize", {{"content", text}, {"add_special", true}});
   if (!answer) return fail(answer.error());
   return read_answer([&] { return answer->at("tokens").get<std::vector<TokenId>>(); });
@@ -89,11 +92,19 @@ ScoredText rows_of(const Json& choice, std::uint32_t top) {
   return score;
 }
 
-Result<std::vector<TokenId>> tokens_of(const Tokenizer& tokenizer, const ScoreTask& task) {
-  if (!task.ids.empty()) return task.ids;
+struct TaskTokens {
+  std::vector<TokenId> ids;
+  std::string note;  // what they lack of the text
+};
+
+Result<TaskTokens> tokens_of(const Tokenizer& tokenizer, const ScoreTask& task) {
+  if (!task.ids.empty()) return TaskTokens{task.ids, ""};
   Result<std::vector<TokenId>> ids = tokenizer.encode(task.text, /*parse_special=*/false);
-  if (ids && tokenizer.adds_bos()) ids->insert(ids->begin(), tokenizer.bos());
-  return ids;
+  if (!ids) return fail(ids.error());
+  TaskTokens tokens{*std::move(ids), ""};
+  tokens.note = left_out_note(tokenizer, task.text, tokens.ids);
+  if (tokenizer.adds_bos()) tokens.ids.insert(tokens.ids.begin(), tokenizer.bos());
+  return tokens;
 }
 
 ScoredText with_pieces(const Score& score, std::vector<TokenId> ids, const Tokenizer& tokenizer) {
@@ -142,18 +153,21 @@ Result<ScoredText> score_on_file(const FileScoreOptions& options, const ScoreTas
   if (!file) return fail(file.error());
   const Result<Tokenizer> tokenizer = Tokenizer::open(*file);
   if (!tokenizer) return fail(tokenizer.error());
-  Result<std::vector<TokenId>> ids = tokens_of(*tokenizer, task);
-  if (!ids) return fail(ids.error());
+  Result<TaskTokens> tokens = tokens_of(*tokenizer, task);
+  if (!tokens) return fail(tokens.error());
+  const std::vector<TokenId>& ids = tokens->ids;
   const std::size_t num_threads =
       options.num_threads != 0 ? options.num_threads : std::max(1u, std::thread::hardware_concurrency());
   Result<WholeModel> model = WholeModel::open(options.model_path, **kernels, num_threads,
-                                              static_cast<std::uint32_t>(ids->size()), options.chunk);
+                                              static_cast<std::uint32_t>(ids.size()), options.chunk);
   if (!model) return fail(model.error());
   const Result<Score> score =
-      model->score(*ids, {.top = task.top, .chunk = options.chunk, .digest = task.digest},
-                   [&](std::size_t done) { progress(done, ids->size()); });
+      model->score(ids, {.top = task.top, .chunk = options.chunk, .digest = task.digest},
+                   [&](std::size_t done) { progress(done, ids.size()); });
   if (!score) return fail(score.error());
-  return with_pieces(*score, *std::move(ids), *tokenizer);
+  ScoredText scored = with_pieces(*score, ids, *tokenizer);
+  scored.note = std::move(tokens->note);
+  return scored;
 }
 
 std::string score_json(const ScoredText& score, const ScoreTask& task) {

@@ -31,6 +31,7 @@ struct ScoredText {
   std::vector<TokenId> tokens;
   std::vector<Row> rows;  // one per token
   std::string digest;     // "" unless asked for
+  std::string note;       // what the tokens lack of the text; "" where nothing
 
   double mean_nll() const;  // over the rows that have one; 0 where none has
 };

@@ -17,8 +17,12 @@ void add_server_options(CLI::App& command, ServerOptions& options) {
       ->type_name("KEY");
 }
 
-int report_failure(const char* command, const std::string& what, int status) {
+void report_note(const char* command, const std::string& what) {
   std::fprintf(stderr, "shoal %s: %s\n", command, terminal_safe(what).c_str());
+}
+
+int report_failure(const char* command, const std::string& what, int status) {
+  report_note(command, what);
   return status;
 }
 

@@ -62,7 +62,7 @@ std::string Supervisor::last_lines(const std::string& name) const {
   std::string text;
   const Process* process = find(name);
   if (!process) return text;
-  for (const std::string& line : process->last_lines) text += "  " + line + "\n";
+  for (const std::string& line : process->last_lines) text += (text.empty() ? "  " : "\n  ") + line;
   return text;
 }
 

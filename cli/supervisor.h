@@ -50,7 +50,7 @@ class Supervisor {
   bool is_given_up(const std::string& name) const;
   // How it last ended and the last thing it said; "" while it has never ended.
   std::string last_end(const std::string& name) const;
-  // Its last lines, for an error message.
+  // Its last lines, indented, for the end of an error message.
   std::string last_lines(const std::string& name) const;
 
   // SIGTERM to all at once; after five seconds SIGKILL to those that remain. Returns when all have ended.

@@ -10,4 +10,8 @@ namespace shoal {
 // characters.
 std::string terminal_safe(std::string_view text);
 
+// A token's bytes in a table: quoted and escaped, or as hexadecimal numbers where they are not whole
+// characters.
+std::string shown_piece(std::string_view piece);
+
 }  // namespace shoal

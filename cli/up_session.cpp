@@ -1,13 +1,9 @@
 #include "cli/up_session.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -36,7 +32,9 @@ std::string first_line_of(const std::string& path) {
   return line;
 }
 
-std::string with_detail(const std::string& state, const std::string& detail) {
+// "waiting_for_devices" and what it waits for, as people write it.
+std::string with_detail(std::string state, const std::string& detail) {
+  std::ranges::replace(state, '_', ' ');
   return terminal_safe(detail.empty() ? state : state + ": " + detail);
 }
 
@@ -55,23 +53,17 @@ void share_memory(std::vector<DeviceConfig>& local) {
 
 }  // namespace
 
-Result<StateLock> StateLock::take(const std::string& state_directory) {
+Result<FileLock> lock_state(const std::string& state_directory) {
   std::error_code error;
   if (fs::create_directories(state_directory, error))
     fs::permissions(state_directory, fs::perms::owner_all, error);
   if (error) return fail(ErrorCode::Unavailable, "creating " + state_directory + ": " + error.message());
-  const std::string path = state_directory + "/up.lock";
-  StateLock lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (lock.file_ < 0) return fail(ErrorCode::Unavailable, "opening " + path + ": " + std::strerror(errno));
-  if (::flock(lock.file_, LOCK_EX | LOCK_NB) == 0) return lock;
+  Result<std::optional<FileLock>> lock = FileLock::try_take(state_directory + "/up.lock");
+  if (!lock) return fail(lock.error());
+  if (*lock) return **std::move(lock);
   return fail(ErrorCode::Unavailable, "another `shoal up` uses " + state_directory +
                                           ": stop it, or give this one a directory of its own with --state");
 }
-
-StateLock::~StateLock() {
-  if (file_ >= 0) ::close(file_);
-}
-StateLock::StateLock(StateLock&& other) noexcept : file_(std::exchange(other.file_, -1)) {}
 
 UpSession::UpSession(Options options, const std::atomic<bool>& stop)
     : options_(std::move(options)),

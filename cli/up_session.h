@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "base/file_lock.h"
 #include "base/result.h"
 #include "cli/http_client.h"
 #include "cli/process_plan.h"
@@ -12,19 +13,8 @@
 
 namespace shoal {
 
-// Two `shoal up` over one state directory would take each other's keys and stores; the lock goes with the
-// process.
-class StateLock {
- public:
-  static Result<StateLock> take(const std::string& state_directory);
-  ~StateLock();
-  StateLock(StateLock&& other) noexcept;
-  StateLock& operator=(StateLock&&) = delete;
-
- private:
-  explicit StateLock(int file) : file_(file) {}
-  int file_;
-};
+// Two `shoal up` over one state directory would take each other's keys and stores.
+Result<FileLock> lock_state(const std::string& state_directory);
 
 // One run of `shoal up`: the coordinator, then a worker for each device whose address is this machine's, kept
 // running until `stop`. Talks to the person on stdout (what is ready, how to use it) and stderr (progress,

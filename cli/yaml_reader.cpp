@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <optional>
 
+#include "cli/nearest_name.h"
+
 namespace shoal {
 
 struct YamlMap::Document {
@@ -18,35 +20,10 @@ namespace {
 
 constexpr std::uintmax_t kMaxFileBytes = 1 << 20;
 
+// What has no place of its own (an empty document, say) is said of the file's beginning.
 std::string place(const std::string& path, const YAML::Mark& mark) {
-  return path + ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1);
-}
-
-// Edits from one word to the other (Levenshtein).
-std::size_t distance(const std::string& a, const std::string& b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t substituted = diagonal + (a[i - 1] != b[j - 1]);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substituted});
-    }
-  }
-  return row[b.size()];
-}
-
-std::string nearest_hint(const std::string& word, const std::vector<std::string>& right) {
-  if (right.empty()) return "";
-  const auto nearest =
-      std::ranges::min_element(right, {}, [&](const std::string& r) { return distance(word, r); });
-  if (distance(word, *nearest) <= std::max<std::size_t>(2, word.size() / 2))
-    return "; did you mean \"" + *nearest + "\"?";
-  std::string list;
-  for (const std::string& r : right) list += (list.empty() ? "" : ", ") + r;
-  return "; possible here: " + list;
+  const YAML::Mark where = mark.is_null() ? YAML::Mark() : mark;
+  return path + ":" + std::to_string(where.line + 1) + ":" + std::to_string(where.column + 1);
 }
 
 std::optional<std::uint64_t> parse_bytes(const std::string& text) {
@@ -110,16 +87,18 @@ bool YamlMap::has(const char* key) const {
 void YamlMap::text(const char* key, std::string& out) {
   const auto value = take(key);
   if (!value) return;
-  if (!value->IsScalar()) return fault_at(*value, std::string("\"") + key + "\" is a text");
+  if (!value->IsScalar()) return fault_at(*value, std::string("\"") + key + "\" must be a text");
+  if (value->Scalar().empty()) return fault_at(*value, std::string("\"") + key + "\" is empty");
   out = value->Scalar();
 }
 
 void YamlMap::texts(const char* key, std::vector<std::string>& out) {
   const auto value = take(key);
   if (!value) return;
-  if (!value->IsSequence()) return fault_at(*value, std::string("\"") + key + "\" is a list of texts");
+  if (!value->IsSequence()) return fault_at(*value, std::string("\"") + key + "\" must be a list of texts");
   for (const YAML::Node& entry : *value) {
-    if (!entry.IsScalar()) return fault_at(entry, std::string("\"") + key + "\" is a list of texts");
+    if (!entry.IsScalar()) return fault_at(entry, std::string("\"") + key + "\" must be a list of texts");
+    if (entry.Scalar().empty()) return fault_at(entry, std::string("\"") + key + "\" holds an empty text");
     out.push_back(entry.Scalar());
   }
 }
@@ -132,8 +111,10 @@ void YamlMap::number(const char* key, std::uint64_t& out, std::uint64_t least, s
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), parsed);
   if (text.empty() || error != std::errc() || end != text.data() + text.size() || parsed < least ||
       parsed > most) {
-    return fault_at(*value, std::string("\"") + key + "\" is a whole number from " + std::to_string(least) +
-                                " to " + std::to_string(most));
+    const std::string bounds =
+        least == most ? std::to_string(least)
+                      : "a whole number from " + std::to_string(least) + " to " + std::to_string(most);
+    return fault_at(*value, std::string("\"") + key + "\" must be " + bounds);
   }
   out = parsed;
 }
@@ -142,7 +123,7 @@ void YamlMap::size(const char* key, std::uint64_t& out_bytes) {
   const auto value = take(key);
   if (!value) return;
   const std::optional<std::uint64_t> bytes = value->IsScalar() ? parse_bytes(value->Scalar()) : std::nullopt;
-  if (!bytes) return fault_at(*value, std::string("\"") + key + "\" is a size (for example 512M or 2G)");
+  if (!bytes) return fault_at(*value, std::string("\"") + key + "\" must be a size (for example 512M or 2G)");
   out_bytes = *bytes;
 }
 
@@ -160,7 +141,7 @@ void YamlMap::one_of(const char* key, std::string& out, const std::vector<std::s
 void YamlMap::map(const char* key, const std::function<void(YamlMap&)>& read) {
   const auto value = take(key);
   if (!value) return;
-  if (!value->IsMap()) return fault_at(*value, std::string("\"") + key + "\" is a mapping");
+  if (!value->IsMap()) return fault_at(*value, std::string("\"") + key + "\" must be a mapping");
   YamlMap inner(document_, value);
   read(inner);
   inner.finish_keys();
@@ -169,9 +150,10 @@ void YamlMap::map(const char* key, const std::function<void(YamlMap&)>& read) {
 void YamlMap::maps(const char* key, const std::function<void(YamlMap&)>& read) {
   const auto value = take(key);
   if (!value) return;
-  if (!value->IsSequence()) return fault_at(*value, std::string("\"") + key + "\" is a list of mappings");
+  if (!value->IsSequence())
+    return fault_at(*value, std::string("\"") + key + "\" must be a list of mappings");
   for (const YAML::Node& entry : *value) {
-    if (!entry.IsMap()) return fault_at(entry, std::string("\"") + key + "\" is a list of mappings");
+    if (!entry.IsMap()) return fault_at(entry, std::string("\"") + key + "\" must be a list of mappings");
     YamlMap inner(document_, std::make_shared<YAML::Node>(entry));
     read(inner);
     inner.finish_keys();
@@ -187,9 +169,11 @@ void YamlMap::finish_keys() {
     if (std::ranges::find(seen, key) != seen.end())
       fault_at(entry.first, "the key \"" + key + "\" stands here twice");
     seen.push_back(key);
+    const bool is_required = std::ranges::find(required_, key) != required_.end();
+    if (is_required && entry.second.IsNull()) fault_at(entry.first, "the key \"" + key + "\" has no value");
   }
   for (const std::string& key : required_) {
-    if (!has(key.c_str())) fault_at(*node_, "the key \"" + key + "\" is missing");
+    if (std::ranges::find(seen, key) == seen.end()) fault_at(*node_, "the key \"" + key + "\" is missing");
   }
 }
 

@@ -79,6 +79,24 @@ const char* name_of(Phase phase) {
   return "unknown";
 }
 
+const char* in_words(Phase phase) {
+  switch (phase) {
+    case Phase::WaitingForDevices:
+      return "the cluster waits for devices";
+    case Phase::Measuring:
+      return "the cluster measures its devices";
+    case Phase::Loading:
+      return "the devices load their layers";
+    case Phase::Ready:
+      return "the cluster is ready";
+    case Phase::Recovering:
+      return "the cluster recovers from a loss";
+    case Phase::InsufficientMemory:
+      return "the devices have too little memory for the model";
+  }
+  return "the cluster is not ready";
+}
+
 ClusterState::ClusterState(ServedModel m, ClusterSettings s, const TokenText& text)
     : model(std::move(m)), settings(std::move(s)), scheduler(settings.scheduler, model.config, text) {}
 

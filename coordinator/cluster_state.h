@@ -157,7 +157,8 @@ struct PlanVersion {
 };
 
 enum class Phase { WaitingForDevices, Measuring, Loading, Ready, Recovering, InsufficientMemory };
-const char* name_of(Phase phase);
+const char* name_of(Phase phase);   // for programs: "waiting_for_devices"
+const char* in_words(Phase phase);  // for people, as part of a sentence
 
 struct ClusterState {
   ClusterState(ServedModel m, ClusterSettings s, const TokenText& text);

@@ -84,7 +84,8 @@ std::string describe_units(const ModelConfig& config, Range units) {
   if (units.begin == 0) add("embedding");
   const std::uint32_t first = std::max(units.begin, 1u);
   const std::uint32_t end = std::min(units.end, config.head_unit());
-  if (first < end) add("layers " + std::to_string(first - 1) + "-" + std::to_string(end - 2));
+  if (first + 1 == end) add("layer " + std::to_string(first - 1));
+  if (first + 1 < end) add("layers " + std::to_string(first - 1) + "-" + std::to_string(end - 2));
   if (units.end == config.num_units()) add("head");
   return text;
 }

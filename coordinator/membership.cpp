@@ -273,7 +273,7 @@ void on_malformed(ClusterState& state, const Malformed& malformed, Time now, Clu
                commands);
   commands.push_back(RevokePeer{member.id});
   commands.push_back(RememberDevice{member.id, member.name, member.public_key, true});
-  lose_device(state, member.id, "it sent malformed frames: " + malformed.reason, now, commands);
+  lose_device(state, member.id, "it sent malformed frames", now, commands);
 }
 
 void forgive_own_sleep(ClusterState& state, Time now) {

@@ -92,9 +92,10 @@ void submit(ClusterState& state, SubmitRequest request, Time now, ClusterCommand
   if (!can_serve) {
     const bool lost = state.phase == Phase::InsufficientMemory;
     commands.push_back(DeliverEvent{
-        request.id,
-        FailedEvent{ErrorCode::Unavailable, std::string(name_of(state.phase)) + ": " + state.detail,
-                    lost ? "insufficient_capacity" : "not_ready"}});
+        request.id, FailedEvent{ErrorCode::Unavailable,
+                                "No answer is possible now: " + std::string(in_words(state.phase)) + " (" +
+                                    state.detail + ").",
+                                lost ? "insufficient_capacity" : "not_ready"}});
     return;
   }
   state.scheduler.submit(request.id, std::move(request.request), now);

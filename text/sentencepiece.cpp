@@ -6,8 +6,8 @@
 #include <limits>
 #include <unordered_map>
 
+#include "base/utf8.h"
 #include "text/metadata.h"
-#include "text/utf8.h"
 
 namespace shoal {
 namespace {

@@ -179,6 +179,16 @@ Result<std::vector<TokenId>> Tokenizer::encode(std::string_view text, bool parse
   return std::move(session.ids);
 }
 
+std::optional<Tokenizer::LeftOut> Tokenizer::left_out(std::string_view text,
+                                                      std::span<const TokenId> ids) const {
+  if (!state_->bpe)
+    return std::nullopt;  // SentencePiece falls back to tokens for bytes, or to the unknown one
+  const std::string kept = decode(ids, /*render_special=*/true);
+  if (kept.size() >= text.size()) return std::nullopt;
+  const auto departure = std::ranges::mismatch(text, kept);
+  return LeftOut{static_cast<std::size_t>(departure.in1 - text.begin()), text.size() - kept.size()};
+}
+
 std::string Tokenizer::decode(std::span<const TokenId> ids, bool render_special) const {
   std::string text;
   for (const TokenId id : ids) text.append(piece(id, render_special));

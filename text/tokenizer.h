@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -33,6 +34,13 @@ class Tokenizer {
   // lacks (SmolLM2: 21 of them, rare control characters or no UTF-8) is left out; a U+2581 in a SentencePiece
   // text reads as a space; and a file with add_space_prefix puts a space before the text.
   Result<std::vector<TokenId>> encode(std::string_view text, bool parse_special) const;
+
+  // The bytes of `text` that encode left out of its ids; nothing: all are there.
+  struct LeftOut {
+    std::size_t first = 0;  // where in the text
+    std::size_t count = 0;
+  };
+  std::optional<LeftOut> left_out(std::string_view text, std::span<const TokenId> ids) const;
 
   // The exact bytes of the ids, piece after piece: control, unknown and unused tokens as nothing unless
   // `render_special`.

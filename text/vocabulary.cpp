@@ -4,8 +4,8 @@
 #include <functional>
 #include <string>
 
+#include "base/utf8.h"
 #include "text/metadata.h"
-#include "text/utf8.h"
 
 namespace shoal {
 namespace {
@@ -48,7 +48,7 @@ Status Vocabulary::read_texts(const GgufFile& file) {
   for (std::size_t id = 0; id < tokens->size(); ++id) {
     const std::string_view text = (*tokens)[id];
     if (text.size() > kMaxTokenBytes) return bad_token(id, "is longer than 4,096 bytes");
-    if (valid_utf8_run(text, 0) != text.size()) return bad_token(id, "is not UTF-8");
+    if (!is_utf8(text)) return bad_token(id, "is not UTF-8");
     num_bytes += text.size();
   }
   if (num_bytes > kMaxVocabularyBytes) {

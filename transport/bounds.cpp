@@ -3,40 +3,13 @@
 #include <cmath>
 
 #include "base/checked_math.h"
+#include "base/printable.h"
 #include "transport/endpoint.h"
 #include "transport/limits.h"
 #include "transport/z85.h"
 
 namespace shoal {
 namespace {
-
-// Length of the well-formed UTF-8 character at text[at], 0 if there is none. Source: Unicode 15, table 3-7.
-std::size_t character_length(std::string_view text, std::size_t at) {
-  const auto byte = [&](std::size_t i) -> unsigned {
-    return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0;
-  };
-  const auto follows = [&](std::size_t i) { return (byte(i) & 0xC0) == 0x80; };
-  const unsigned first = byte(0);
-  if (first < 0x80) return 1;
-  if (first >= 0xC2 && first <= 0xDF) return follows(1) ? 2 : 0;
-  if (first >= 0xE0 && first <= 0xEF) {
-    const bool overlong = first == 0xE0 && byte(1) < 0xA0;
-    const bool surrogate = first == 0xED && byte(1) > 0x9F;
-    return follows(1) && follows(2) && !overlong && !surrogate ? 3 : 0;
-  }
-  if (first >= 0xF0 && first <= 0xF4) {
-    const bool overlong = first == 0xF0 && byte(1) < 0x90;
-    const bool past_end = first == 0xF4 && byte(1) > 0x8F;
-    return follows(1) && follows(2) && follows(3) && !overlong && !past_end ? 4 : 0;
-  }
-  return 0;
-}
-
-bool is_control(std::string_view text, std::size_t at, std::size_t length) {
-  const auto byte = static_cast<unsigned char>(text[at]);
-  if (length == 1) return byte < 0x20 || byte == 0x7F;
-  return length == 2 && byte == 0xC2 && static_cast<unsigned char>(text[at + 1]) < 0xA0;  // C1 controls
-}
 
 bool is_text(std::string_view text, std::size_t max_bytes) {
   return text.size() <= max_bytes && is_printable(text);
@@ -303,15 +276,6 @@ const char* check(const ShardData& m) {
 
 const char* out_of_bounds(const Message& message) {
   return std::visit([](const auto& m) { return check(m); }, message);
-}
-
-bool is_printable(std::string_view text) {
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t length = character_length(text, at);
-    if (length == 0 || is_control(text, at, length)) return false;
-    at += length;
-  }
-  return true;
 }
 
 }  // namespace shoal

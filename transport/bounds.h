@@ -1,8 +1,5 @@
 #pragma once
 
-#include <string>
-#include <string_view>
-
 #include "transport/messages.h"
 
 namespace shoal {
@@ -12,8 +9,5 @@ namespace shoal {
 // send and for what we are sent. Pure; allocates nothing where the message is in bounds (StepFrame and
 // CandidatesFrame: never).
 const char* out_of_bounds(const Message& message);
-
-// UTF-8 without control characters.
-bool is_printable(std::string_view text);
 
 }  // namespace shoal

@@ -1,7 +1,5 @@
 #include "worker/shard_store.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +10,7 @@
 #include <set>
 #include <thread>
 
+#include "base/file_lock.h"
 #include "base/log.h"
 #include "worker/shard_part.h"
 
@@ -21,23 +20,22 @@ namespace {
 constexpr auto kLockPatience =
     std::chrono::seconds(2);  // a worker that is being replaced may still be ending
 
-Result<int> lock_directory(const std::string& directory) {
-  const std::string path = directory + "/lock";
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd < 0) {
-    return fail(ErrorCode::Unavailable, "the shard store " + directory + " is not writable (" +
-                                            std::strerror(errno) + "): give another directory with --state");
-  }
+Result<FileLock> lock_directory(const std::string& directory) {
   const auto until = std::chrono::steady_clock::now() + kLockPatience;
-  while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+  for (;;) {
+    Result<std::optional<FileLock>> lock = FileLock::try_take(directory + "/lock");
+    if (!lock) {
+      return fail(ErrorCode::Unavailable, "the shard store " + directory + " is not writable (" +
+                                              lock.error().message() +
+                                              "): give another directory with --state");
+    }
+    if (*lock) return **std::move(lock);
     if (std::chrono::steady_clock::now() >= until) {
-      ::close(fd);
       return fail(ErrorCode::Unavailable, "another worker uses the shard store " + directory +
                                               ": give each its own directory with --state");
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
-  return fd;
 }
 
 }  // namespace
@@ -52,12 +50,10 @@ struct ShardStore::Part {
   ShardPart part;
 };
 
-ShardStore::ShardStore(std::string directory, int lock) : directory_(std::move(directory)), lock_(lock) {}
+ShardStore::ShardStore(std::string directory, FileLock lock)
+    : directory_(std::move(directory)), lock_(std::move(lock)) {}
 
-ShardStore::~ShardStore() {
-  part_.reset();
-  ::close(lock_);
-}
+ShardStore::~ShardStore() { part_.reset(); }  // before the lock goes
 
 Result<std::unique_ptr<ShardStore>> ShardStore::open(const std::string& directory) {
   std::error_code error;
@@ -65,9 +61,9 @@ Result<std::unique_ptr<ShardStore>> ShardStore::open(const std::string& director
   if (error)
     return fail(ErrorCode::Unavailable, "creating the shard store " + directory + ": " + error.message() +
                                             ": give another directory with --state");
-  const Result<int> lock = lock_directory(directory);
+  Result<FileLock> lock = lock_directory(directory);
   if (!lock) return fail(lock.error());
-  std::unique_ptr<ShardStore> store(new ShardStore(directory, *lock));
+  std::unique_ptr<ShardStore> store(new ShardStore(directory, *std::move(lock)));
   store->remove_leftovers();
   return store;
 }
@@ -182,7 +178,7 @@ std::variant<ShardWritten, StoreFailed> ShardStore::write(const TensorRef& tenso
 void ShardStore::sync() {
   if (!unsynced_ || num_missing_ > 0) return;
   unsynced_ = false;
-  if (::syncfs(lock_) != 0)
+  if (::syncfs(lock_.file()) != 0)
     log_warn("store_not_synced", {{"directory", directory_}, {"reason", std::strerror(errno)}});
 }
 

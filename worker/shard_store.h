@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/file_lock.h"
 #include "base/result.h"
 #include "model/shard_source.h"
 #include "transport/messages.h"
@@ -55,7 +56,7 @@ class ShardStore final : public ShardSource {
  private:
   struct Entry;
   struct Part;
-  ShardStore(std::string directory, int lock);
+  ShardStore(std::string directory, FileLock lock);
 
   std::string path_of(const TensorRef& tensor) const;
   void remove_leftovers();
@@ -63,7 +64,7 @@ class ShardStore final : public ShardSource {
   Result<Bytes> find(const TensorSpec& spec);
 
   const std::string directory_;
-  const int lock_;    // the locked file
+  const FileLock lock_;
   std::mutex mutex_;  // guards mapped_
   std::map<Sha256, std::unique_ptr<Entry>> mapped_;
   std::map<std::string, Sha256> served_;  // by name; compute thread only

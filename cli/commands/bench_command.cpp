@@ -11,6 +11,7 @@
 #include "cli/bench_tables.h"
 #include "cli/commands.h"
 #include "cli/models.h"
+#include "cli/number_range.h"
 #include "cli/progress_bar.h"
 #include "cli/server_options.h"
 
@@ -89,7 +90,7 @@ CLI::Option* add_list(CLI::App& command, const char* name, std::vector<std::uint
   return command.add_option(name, values, description)
       ->delimiter(',')
       ->type_name("N,..")
-      ->check(CLI::Range(low, high));
+      ->check(whole_number_from(low, high));
 }
 
 }  // namespace
@@ -99,7 +100,9 @@ void add_bench_command(CLI::App& app, int& status) {
   Arguments& a = *arguments;
   CLI::App* command = app.add_subcommand(
       "bench", "how fast this device runs a model, beside what its memory and units allow");
-  command->add_option("--model", a.model, "name or GGUF file")->type_name("NAME")->capture_default_str();
+  command->add_option("--model", a.model, "name or GGUF file")
+      ->type_name("NAME")
+      ->default_str(default_model().name);
   add_list(*command, "--threads", a.threads, 1, kMaxThreads, "each in turn (default: 1, and every core)");
   command->add_option("--kernels", a.kernels, "scalar, avx2, avx512, ..: each in turn (default: the fastest)")
       ->delimiter(',')
@@ -108,7 +111,7 @@ void add_bench_command(CLI::App& app, int& status) {
       ->default_str("128,512,2048");
   command->add_option("--decode", a.decode, "tokens generated each time; 0: none")
       ->type_name("N")
-      ->check(CLI::Range(0u, kMaxPositions))
+      ->check(whole_number_from(0u, kMaxPositions))
       ->capture_default_str();
   add_list(*command, "--depth", a.depths, 0, kMaxPositions, "decode behind this many tokens")
       ->default_str("0,1024,4096");
@@ -116,7 +119,7 @@ void add_bench_command(CLI::App& app, int& status) {
       ->default_str("1,4,16");
   command->add_option("--repeat", a.repeat, "samples of each figure, taken in turn")
       ->type_name("N")
-      ->check(CLI::Range(1, 1000))
+      ->check(whole_number_from(1, 1000))
       ->capture_default_str();
   command->add_flag("--ops", a.operations, "also where the time goes, operation by operation");
   command->add_flag("--restart", a.restart,

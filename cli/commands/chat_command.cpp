@@ -8,6 +8,8 @@
 
 #include "cli/chat_stream.h"
 #include "cli/commands.h"
+#include "cli/counted.h"
+#include "cli/input_text.h"
 #include "cli/line_reader.h"
 #include "cli/process_signals.h"
 #include "cli/question_options.h"
@@ -104,6 +106,8 @@ class Chat {
   }
 
   void ask(const std::string& message) {
+    if (const Status utf8 = check_utf8(message, "the message"); !utf8)
+      return say(utf8.error().message() + ".");
     question_.turns.push_back({"user", message});
     const auto on_text = [&](std::string_view text) {
       print(is_terminal_ ? terminal_safe(text) : std::string(text));
@@ -147,9 +151,9 @@ class Chat {
   }
 
   void print_stats() {
-    std::printf("last answer: %s\nall %llu answers: %llu tokens in %.1f s\n", totals_.last.c_str(),
-                static_cast<unsigned long long>(totals_.answers),
-                static_cast<unsigned long long>(totals_.tokens), totals_.seconds_after_first);
+    std::printf("last answer: %s\n%s: %s in %.1f s\n", totals_.last.c_str(),
+                counted(totals_.answers, "answer").c_str(), counted(totals_.tokens, "token").c_str(),
+                totals_.seconds_after_first);
   }
 
   void prompt(const char* text) {

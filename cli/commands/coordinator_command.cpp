@@ -7,9 +7,11 @@
 #include "cli/commands.h"
 #include "cli/compact_help.h"
 #include "cli/models.h"
+#include "cli/number_range.h"
 #include "cli/own_addresses.h"
 #include "cli/paths.h"
 #include "cli/process_signals.h"
+#include "cli/server_options.h"
 #include "coordinator/coordinator_process.h"
 
 namespace shoal {
@@ -40,10 +42,7 @@ void print_ready(const CoordinatorOptions& options, const CoordinatorReady& read
 int run(Arguments& arguments) {
   CoordinatorOptions& options = arguments.options;
   const Result<std::string> path = resolve_model(arguments.model);
-  if (!path) {
-    std::fprintf(stderr, "shoal coordinator: %s\n", path.error().message().c_str());
-    return 1;
-  }
+  if (!path) return report_failure("coordinator", path.error().message());
   options.model_path = *path;
   if (options.model_id.empty()) {
     if (const KnownModel* known = find_known_model(arguments.model)) options.model_id = known->name;
@@ -57,9 +56,7 @@ int run(Arguments& arguments) {
   const Status ran = run_coordinator(options, stop_requested(), [&](const CoordinatorReady& ready) {
     if (!arguments.quiet) print_ready(options, ready);
   });
-  if (ran) return 0;
-  std::fprintf(stderr, "shoal coordinator: %s\n", ran.error().message().c_str());
-  return 1;
+  return ran ? 0 : report_failure("coordinator", ran.error().message());
 }
 
 }  // namespace
@@ -76,14 +73,15 @@ void add_coordinator_command(CLI::App& app, int& status) {
     return command->add_option(name, value, what)->type_name("N")->capture_default_str();
   };
   const auto bounded = [&](const char* name, auto& value, Bounds bounds, const char* what) {
-    number(name, value, what)->check(CLI::Range(bounds.least, bounds.most));
+    number(name, value, what)->check(whole_number_from(bounds.least, bounds.most));
   };
-  text("--model", arguments->model, "NAME", "name or GGUF file")->capture_default_str();
+  text("--model", arguments->model, "NAME", "name or GGUF file")->default_str(default_model().name);
   text("--model-id", options.model_id, "ID", "the name clients use (default: the model's)");
-  text("--state", options.state_directory, "DIR", "keys, join token and memory are kept here");
+  text("--state", options.state_directory, "DIR",
+       "keys, join token, memory (default: ~/.local/state/shoal/coordinator)");
   text("--http-address", options.http_address, "HOST", "where clients connect; not loopback needs a key")
       ->capture_default_str();
-  number("--port", options.http_port, "HTTP port, 0 for any");
+  bounded("--port", options.http_port, kPortBounds, "HTTP port, 0 for any");
   text("--api-key", options.api_key, "KEY", "clients must send it (or environment SHOAL_API_KEY)");
   command
       ->add_option("--allowed-host", options.allowed_hosts, "a Host name clients may use, besides addresses")
@@ -100,7 +98,7 @@ void add_coordinator_command(CLI::App& app, int& status) {
   bounded("--kv-positions", options.cluster.kv_positions, kKvPositionsBounds, "positions over all requests");
   bounded("--max-sequences", options.cluster.max_sequences, kMaxSequencesBounds, "requests at once");
   number("--prefill-chunk", options.cluster.scheduler.prefill_chunk, "rows of a prompt per step")
-      ->check(CLI::Range(1, 512))
+      ->check(whole_number_from(1, 512))
       ->group(kRareOptions);
   text("--objective", arguments->objective, "WHAT", "latency, throughput, or balanced (both)")
       ->check(CLI::IsMember({"latency", "throughput", "balanced"}))

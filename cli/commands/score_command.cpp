@@ -1,15 +1,15 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdio>
-#include <fstream>
-#include <iostream>
-#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "base/sampling.h"
 #include "cli/commands.h"
+#include "cli/counted.h"
+#include "cli/input_text.h"
 #include "cli/models.h"
+#include "cli/number_range.h"
 #include "cli/progress_bar.h"
 #include "cli/score_source.h"
 #include "cli/server_options.h"
@@ -17,8 +17,6 @@
 
 namespace shoal {
 namespace {
-
-constexpr std::size_t kMaxFileBytes = 64 << 20;
 
 struct Arguments {
   ServerOptions server;
@@ -28,16 +26,6 @@ struct Arguments {
   ScoreTask task;
   FileScoreOptions on_file;
 };
-
-Result<std::string> read_text(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (path != "-" && !file) return fail(ErrorCode::NotFound, path + " cannot be read");
-  std::istream& in = path == "-" ? std::cin : file;
-  std::string text(std::istreambuf_iterator<char>(in), {});
-  if (text.size() > kMaxFileBytes)
-    return fail(ErrorCode::InvalidArgument, path + " is larger than a text to score can be (64 MB)");
-  return text;
-}
 
 // A JSON list of ids, or an object that has one under "tokens".
 Result<std::vector<TokenId>> parse_ids(const std::string& text, const std::string& path) {
@@ -54,10 +42,11 @@ Result<std::vector<TokenId>> parse_ids(const std::string& text, const std::strin
 }
 
 Status read_task(Arguments& arguments) {
-  Result<std::string> text = read_text(arguments.file);
+  Result<std::string> text = read_input(arguments.file);
   if (!text) return fail(text.error());
   if (!arguments.tokens) {
     arguments.task.text = *std::move(text);
+    if (arguments.task.text.empty()) return fail(ErrorCode::InvalidArgument, arguments.file + " is empty");
     return {};
   }
   Result<std::vector<TokenId>> ids = parse_ids(*text, arguments.file);
@@ -92,7 +81,17 @@ void print_rows(const ScoredText& score) {
       logprob = text;
     }
     std::printf("%6zu %8d %12s  %s\n", i, static_cast<int>(score.tokens[i]), logprob.c_str(),
-                nlohmann::json(terminal_safe(score.rows[i].piece)).dump().c_str());
+                shown_piece(score.rows[i].piece).c_str());
+  }
+}
+
+void print_mean(const ScoredText& score) {
+  const std::string size = counted(score.tokens.size(), "token");
+  if (score.tokens.size() < 2) {
+    std::printf("%s: none follows another, so there is nothing to judge\n", size.c_str());
+  } else {
+    std::printf("%s, mean negative log-probability %.4f, perplexity %.3f\n", size.c_str(), score.mean_nll(),
+                std::exp(score.mean_nll()));
   }
 }
 
@@ -100,13 +99,13 @@ int run(Arguments& arguments) {
   if (Status read = read_task(arguments); !read) return report_failure("score", read.error().message());
   const Result<ScoredText> scored = score(arguments);
   if (!scored) return report_failure("score", scored.error().message());
+  if (!scored->note.empty()) report_note("score", scored->note);
   if (arguments.json) {
     std::printf("%s\n", score_json(*scored, arguments.task).c_str());
     return 0;
   }
   print_rows(*scored);
-  std::printf("%zu tokens, mean negative log-probability %.4f, perplexity %.3f\n", scored->tokens.size(),
-              scored->mean_nll(), std::exp(scored->mean_nll()));
+  print_mean(*scored);
   if (arguments.task.digest) std::printf("digest of all logits: %s\n", scored->digest.c_str());
   return 0;
 }
@@ -119,26 +118,31 @@ void add_score_command(CLI::App& app, int& status) {
       app.add_subcommand("score", "log-probability of each token of a text, and its perplexity");
   command->add_option("FILE", arguments->file, "the text; - for the standard input")->required();
   command->add_flag("--tokens", arguments->tokens, "FILE is a JSON list of token ids, used as they are");
-  command->add_flag("--json", arguments->json, "{\"tokens\":[..],\"rows\":[{\"row\",\"nll\",\"top\"}..]}");
+  CLI::Option* json = command->add_flag("--json", arguments->json,
+                                        "{\"tokens\":[..],\"rows\":[{\"row\",\"nll\",\"top\"}..]}");
   command->add_option("--top", arguments->task.top, "with --json: this many best tokens per row, at most 400")
       ->type_name("K")
-      ->check(CLI::Range(0, static_cast<int>(kMaxTopLogprobs)));
+      ->check(whole_number_from(0, static_cast<int>(kMaxTopLogprobs)))
+      ->needs(json);
   command->add_flag("--digest", arguments->task.digest, "a hash of the bits of all logits");
-  command
-      ->add_option("--model", arguments->on_file.model_path,
-                   "a GGUF file or name, on its own: no cluster is asked")
-      ->type_name("NAME");
+  CLI::Option* model = command
+                           ->add_option("--model", arguments->on_file.model_path,
+                                        "a GGUF file or name, on its own: no cluster is asked")
+                           ->type_name("NAME");
   command->add_option("--chunk", arguments->on_file.chunk, "with --model: rows per step")
       ->type_name("N")
-      ->check(CLI::Range(1, 4096))
+      ->check(whole_number_from(1, 4096))
+      ->needs(model)
       ->capture_default_str();
   command->add_option("--threads", arguments->on_file.num_threads, "with --model (default: every core)")
       ->type_name("N")
-      ->check(CLI::Range(1, 1024));
+      ->check(whole_number_from(1, 1024))
+      ->needs(model);
   command
       ->add_option("--kernels", arguments->on_file.kernels,
                    "with --model: scalar, avx2, avxvnni, avx512, amx (default: the fastest)")
-      ->type_name("NAME");
+      ->type_name("NAME")
+      ->needs(model);
   add_server_options(*command, arguments->server);
   command->footer(
       "Example:\n  shoal score report.txt        shoal score --model smollm2 --digest report.txt");

@@ -1,11 +1,11 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <iostream>
-#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/counted.h"
+#include "cli/input_text.h"
 #include "cli/models.h"
 #include "cli/server_options.h"
 #include "cli/terminal_text.h"
@@ -23,19 +23,12 @@ struct Arguments {
   bool bos = false;
 };
 
-Result<std::vector<TokenId>> encode(const Tokenizer& tokenizer, const Arguments& arguments,
-                                    const std::string& text) {
-  Result<std::vector<TokenId>> ids = tokenizer.encode(text, arguments.special);
-  if (ids && arguments.bos && tokenizer.bos() >= 0) ids->insert(ids->begin(), tokenizer.bos());
-  return ids;
-}
-
 void print_ids(const std::vector<TokenId>& ids, const Tokenizer& tokenizer) {
   for (const TokenId id : ids) {
-    const std::string piece = terminal_safe(tokenizer.piece(id, /*render_special=*/true));
-    std::printf("%8d  %s\n", static_cast<int>(id), nlohmann::json(piece).dump().c_str());
+    const std::string piece = shown_piece(tokenizer.piece(id, /*render_special=*/true));
+    std::printf("%8d  %s\n", static_cast<int>(id), piece.c_str());
   }
-  std::printf("%zu tokens\n", ids.size());
+  std::printf("%s\n", counted(ids.size(), "token").c_str());
 }
 
 int run(const Arguments& arguments) {
@@ -45,14 +38,19 @@ int run(const Arguments& arguments) {
   if (!file) return report_failure("tokenize", file.error().message());
   const Result<Tokenizer> tokenizer = Tokenizer::open(*file);
   if (!tokenizer) return report_failure("tokenize", tokenizer.error().message());
-  const std::string text =
-      arguments.text == "-" ? std::string(std::istreambuf_iterator<char>(std::cin), {}) : arguments.text;
-  const Result<std::vector<TokenId>> ids = encode(*tokenizer, arguments, text);
+  const Result<std::string> text =
+      arguments.text == "-" ? read_input("-") : Result<std::string>(arguments.text);
+  if (!text) return report_failure("tokenize", text.error().message());
+  const Result<std::vector<TokenId>> ids = tokenizer->encode(*text, arguments.special);
   if (!ids) return report_failure("tokenize", ids.error().message());
+  if (const std::string note = left_out_note(*tokenizer, *text, *ids); !note.empty())
+    report_note("tokenize", note);
+  std::vector<TokenId> shown = *ids;
+  if (arguments.bos && tokenizer->bos() >= 0) shown.insert(shown.begin(), tokenizer->bos());
   if (arguments.json) {
-    std::printf("%s\n", nlohmann::json(*ids).dump().c_str());
+    std::printf("%s\n", nlohmann::json(shown).dump().c_str());
   } else {
-    print_ids(*ids, *tokenizer);
+    print_ids(shown, *tokenizer);
   }
   return 0;
 }
@@ -65,7 +63,7 @@ void add_tokenize_command(CLI::App& app, int& status) {
   command->add_option("TEXT", arguments->text, "the text; - for the standard input")->required();
   command->add_option("--model", arguments->model, "name or GGUF file")
       ->type_name("NAME")
-      ->capture_default_str();
+      ->default_str(default_model().name);
   command->add_flag("--json", arguments->json, "a JSON list of ids, as `shoal score --tokens` takes it");
   command->add_flag("--special", arguments->special, "control tokens written in the text become their ids");
   command->add_flag("--bos", arguments->bos, "put the model's beginning-of-text token first");

@@ -7,9 +7,11 @@
 #include <memory>
 #include <optional>
 
+#include "cli/cluster_bounds.h"
 #include "cli/cluster_config.h"
 #include "cli/commands.h"
 #include "cli/models.h"
+#include "cli/number_range.h"
 #include "cli/own_addresses.h"
 #include "cli/paths.h"
 #include "cli/process_signals.h"
@@ -39,9 +41,9 @@ Status override_config(const Arguments& arguments, ClusterConfig& config) {
   if (arguments.cluster_port) config.cluster_port = *arguments.cluster_port;
   if (arguments.min_stages) config.min_stages = *arguments.min_stages;
   if (config.min_stages > config.devices.size()) {
-    return fail(ErrorCode::InvalidArgument, "--min-stages is " + std::to_string(config.min_stages) + " but " +
-                                                config.path + " lists only " +
-                                                std::to_string(config.devices.size()) + " devices");
+    return fail(ErrorCode::InvalidArgument, "--min-stages is " + std::to_string(config.min_stages) +
+                                                ", more than the devices that " + config.path +
+                                                " lists: " + std::to_string(config.devices.size()));
   }
   return {};
 }
@@ -109,7 +111,7 @@ int run(const Arguments& arguments) {
     return report_failure("up", fits.error().message(), 2);
   Result<UpSession::Options> options = prepare(arguments, *std::move(config));
   if (!options) return report_failure("up", options.error().message());
-  const Result<StateLock> lock = StateLock::take(options->cluster.state_directory);
+  const Result<FileLock> lock = lock_state(options->cluster.state_directory);
   if (!lock) return report_failure("up", lock.error().message());
   catch_stop_signals();
   const Status ran = UpSession(*std::move(options), stop_requested()).run();
@@ -127,14 +129,15 @@ void add_up_command(CLI::App& app, int& status) {
   command->add_option("CONFIG", arguments->config, "a file like cluster-configs/local-3.yaml")->required();
   command->add_option("--model", arguments->model, "serve this instead: a name or a GGUF file")
       ->type_name("NAME");
-  command->add_option("--port", arguments->port, "HTTP port, 0 for any free one")->type_name("N");
-  command
-      ->add_option("--cluster-port", arguments->cluster_port,
-                   "the hub's first port for workers (four in a row), 0 for any")
-      ->type_name("N");
-  command->add_option("--min-stages", arguments->min_stages, "split over at least so many devices")
-      ->type_name("N")
-      ->check(CLI::Range(1, 64));
+  const auto number = [&](const char* name, auto& value, Bounds bounds, const char* what) {
+    command->add_option(name, value, what)
+        ->type_name("N")
+        ->check(whole_number_from(bounds.least, bounds.most));
+  };
+  number("--port", arguments->port, kPortBounds, "HTTP port, 0 for any free one");
+  number("--cluster-port", arguments->cluster_port, kClusterPortBounds,
+         "the hub's first port for workers (four in a row), 0 for any");
+  number("--min-stages", arguments->min_stages, kMinStagesBounds, "split over at least so many devices");
   command->add_option("--state", arguments->state, "keys, stores and logs")
       ->type_name("DIR")
       ->default_str(arguments->state);

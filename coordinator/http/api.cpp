@@ -132,9 +132,8 @@ Parsed<InferenceRequest> Api::make_request(std::vector<TokenId> prompt, const An
                                            std::uint32_t default_max, std::string_view param) const {
   const std::size_t max_context = service_.max_context();
   if (max_context == 0) {  // no plan yet
-    const InferenceService::Health health = service_.health();
-    return to_api_error(ErrorCode::Unavailable,
-                        "The cluster is not ready (" + health.state + "): " + health.detail, "not_ready");
+    return to_api_error(ErrorCode::Unavailable, "The cluster is not ready: " + service_.health().detail + ".",
+                        "not_ready");
   }
   if (prompt.empty()) return bad_request("The prompt has no tokens.", std::string(param), "empty_prompt");
 

@@ -88,21 +88,29 @@ std::optional<std::int64_t> FieldReader::integer_in(const JsonValue* value, std:
                                                     std::string_view param) {
   if (value == nullptr || error_) return std::nullopt;
   const NumericField& bounds = field_named(field);
-  if (const std::int64_t* whole = value->integer()) {
-    if (in_bounds(static_cast<double>(*whole), bounds, param)) return *whole;
+  if (!value->is_number()) {
+    refuse_type(param, "an integer", *value);
     return std::nullopt;
   }
+  const double number = value->number();
+  const std::int64_t* whole = value->integer();
   // A whole number too large for 64 bits reads as a double: out of bounds rather than of the wrong type.
-  if (value->is_number() && std::abs(value->number()) >= 9223372036854775808.0) {
-    const bool is_below = value->number() < 0;
+  if (whole == nullptr && std::abs(number) >= 9223372036854775808.0) {
+    const bool is_below = number < 0;
     refuse(std::string(param),
            "'" + std::string(param) + "' is too " + (is_below ? "small" : "large") +
                ": it must lie between " + in_words(bounds.min) + " and " + in_words(bounds.max) + ".",
            is_below ? "value_below_min" : "value_above_max");
-  } else {
-    refuse_type(param, "an integer", *value);
+    return std::nullopt;
   }
-  return std::nullopt;
+  if (whole == nullptr && number != std::trunc(number)) {
+    refuse(std::string(param),
+           "'" + std::string(param) + "' must be an integer, not " + in_words(number) + ".", "invalid_type");
+    return std::nullopt;
+  }
+  if (!in_bounds(number, bounds, param)) return std::nullopt;
+  return whole != nullptr ? *whole
+                          : static_cast<std::int64_t>(number);  // 64.0, from clients without integers
 }
 
 std::optional<double> FieldReader::real_in(const JsonValue* value, std::string_view field,

@@ -102,7 +102,7 @@ class TreeBuilder final : public Parser::json_sax_t {
 Result<JsonValue> read_json(std::string_view text) {
   TreeBuilder builder;
   if (!Parser::sax_parse(text.begin(), text.end(), &builder)) {
-    return fail(ErrorCode::InvalidArgument, "the body is not usable JSON: " + builder.problem());
+    return fail(ErrorCode::InvalidArgument, "The body is not usable JSON: " + builder.problem());
   }
   return builder.take_root();
 }

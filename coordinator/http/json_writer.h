@@ -5,11 +5,10 @@
 #include <string>
 #include <string_view>
 
+#include "base/json_text.h"
+
 namespace shoal {
 
-// Appends `text` as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD, so the output is
-// always valid JSON.
-void append_json_string(std::string& out, std::string_view text);
 // The shortest digits that read back as the same bits. Not finite: clamped to what a client can parse (-9999
 // for a logprob of -inf).
 void append_json_number(std::string& out, double value);

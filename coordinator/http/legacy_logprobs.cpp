@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "base/utf8.h"
 #include "coordinator/http/choice.h"
-#include "text/utf8.h"
 
 namespace shoal {
 namespace {
@@ -40,7 +40,7 @@ std::string id_pairs(std::span<const TokenTop> top) {
 
 std::string LegacyLogprobs::spelled(TokenId id) const {
   const std::string_view piece = tokenizer_.piece(id, /*render_special=*/true);
-  return valid_utf8_run(piece, 0) == piece.size() ? std::string(piece) : escaped_bytes(piece);
+  return is_utf8(piece) ? std::string(piece) : escaped_bytes(piece);
 }
 
 void LegacyLogprobs::add(TokenId id, std::string_view shown, std::optional<float> logprob,

@@ -2,6 +2,7 @@
 #include <array>
 #include <charconv>
 
+#include "base/printable.h"
 #include "coordinator/http/api.h"
 #include "coordinator/http/auth.h"
 
@@ -27,10 +28,12 @@ bool is_json(std::string_view content_type) {
                             [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
 }
 
-ApiError no_such_path(std::string_view path) {
-  return not_found("There is nothing at '" + std::string(path.substr(0, 255)) +
-                       "'. See /v1/chat/completions, /v1/completions, /v1/models.",
-                   "unknown_path");
+// `with_version` is the same path below /v1, where there is something; clients are often given a base URL
+// without it.
+ApiError no_such_path(std::string_view path, std::string_view with_version) {
+  const std::string hint = with_version.empty() ? "See /v1/chat/completions, /v1/completions, /v1/models."
+                                                : "Did you mean '" + std::string(with_version) + "'?";
+  return not_found("There is nothing at '" + printable(path, 255) + "'. " + hint, "unknown_path");
 }
 
 ApiError wrong_method(std::string_view method, std::string_view path, const std::string& allowed) {
@@ -40,6 +43,23 @@ ApiError wrong_method(std::string_view method, std::string_view path, const std:
           .param = {},
           .code = "method_not_allowed",
           .allow = allowed};
+}
+
+// Also what keeps pages of foreign sites out: a browser asks before it sends JSON there, and not before a
+// form.
+ApiError wrong_content_type(std::string_view got) {
+  std::string message = "The body must be JSON, with the header \"Content-Type: application/json\"";
+  if (got.empty()) {
+    message += ", and the request has no Content-Type";
+  } else {
+    message += ", and the request says \"" + printable(got) + "\"";
+  }
+  if (got.starts_with("application/x-www-form-urlencoded")) {
+    message += ", as curl -d does by itself; add -H 'Content-Type: application/json'";
+  }
+  ApiError error = bad_request(message + ".", {}, "unsupported_media_type");
+  error.status = 415;
+  return error;
 }
 
 std::string_view authority_and_path(std::string_view target) {
@@ -125,12 +145,13 @@ std::optional<HttpResponse> Api::refuse(const HttpRequest& head) const {
   if (route == nullptr || !route->is_public) {
     if (const auto error = check_bearer(head.authorization, options_.api_key)) return error_response(*error);
   }
-  if (allowed.empty()) return error_response(no_such_path(path));
+  if (allowed.empty()) {
+    const std::string with_version = "/v1" + path;
+    return error_response(no_such_path(path, methods_of(with_version).empty() ? "" : with_version));
+  }
   if (route == nullptr) return error_response(wrong_method(head.method, path, allowed));
   if (route->method == "POST" && !is_json(head.content_type)) {
-    ApiError error = bad_request("The Content-Type must be application/json.", {}, "unsupported_media_type");
-    error.status = 415;
-    return error_response(error);
+    return error_response(wrong_content_type(head.content_type));
   }
   return std::nullopt;
 }

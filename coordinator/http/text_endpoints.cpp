@@ -1,7 +1,7 @@
+#include "base/utf8.h"
 #include "coordinator/http/api.h"
 #include "coordinator/http/field_reader.h"
 #include "coordinator/http/json_writer.h"
-#include "text/utf8.h"
 
 namespace shoal {
 namespace {
@@ -18,8 +18,6 @@ void write_bytes(JsonWriter& out, std::string_view bytes) {
   for (const char c : bytes) out.value(static_cast<int>(static_cast<unsigned char>(c)));
   out.end_array();
 }
-
-bool is_utf8(std::string_view text) { return valid_utf8_run(text, 0) == text.size(); }
 
 // Exact: a piece that is not whole characters is a list of its bytes.
 void write_piece(JsonWriter& out, TokenId id, std::string_view piece) {

@@ -58,11 +58,12 @@ TEST_CASE(
     "words from outside stay inside their field: quoted where not plain, and never taken for a format") {
   const auto lines = stderr_lines_of([] {
     log_info("said", {{"plain", "word"}, {"spaces", "two words"}, {"empty", ""}, {"format", "{}%v"}});
-    log_info("said", {{"hostile", std::string("a\nb\r\"c\\")}});
+    log_info("said", {{"hostile", std::string("a\nb\r\"c\\\x1b[2J\xFF")}});
   });
   REQUIRE(lines.size() == 2);
   CHECK(lines[0].ends_with(R"(info said plain=word spaces="two words" empty="" format={}%v)"));
-  CHECK(lines[1].ends_with(R"(info said hostile="a\nb\r\"c\\")"));
+  CHECK(lines[1].ends_with(R"(info said hostile="a\nb\r\"c\\\u001b[2J)"
+                           "\xEF\xBF\xBD\""));
 }
 
 TEST_CASE("events below the level are not told") {

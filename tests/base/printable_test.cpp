@@ -4,6 +4,15 @@
 
 namespace shoal {
 
+TEST_CASE("printable text is UTF-8 without control characters") {
+  for (const char* good : {"", "plain", "Kamera 3, Süd", "漢字 🐟"}) CHECK(is_printable(good));
+  for (const char* bad : {"a\nb", "\x1b[0m", "\x7f", "\xc2\x85", "\xff", "\xc0\x80", "\xed\xa0\x80",
+                          "\xf5\x80\x80\x80", "\xe6\xbc"}) {
+    CAPTURE(bad);
+    CHECK_FALSE(is_printable(bad));
+  }
+}
+
 TEST_CASE("printable text stays as it is") {
   CHECK(printable("Gemma 3 270m") == "Gemma 3 270m");
   CHECK(printable("模型 ü 🐟") == "模型 ü 🐟");

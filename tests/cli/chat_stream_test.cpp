@@ -111,7 +111,7 @@ TEST_CASE("speed counts the tokens after the first over the time after the first
   CHECK(answer.tokens_per_second() == doctest::Approx(20));
   CHECK(describe_speed(answer) == "11 tokens, 20.0 tok/s, first after 0.25 s");
   answer.num_tokens = 1;
-  CHECK(describe_speed(answer) == "1 tokens, first after 0.25 s");
+  CHECK(describe_speed(answer) == "1 token, first after 0.25 s");
 }
 
 }  // namespace

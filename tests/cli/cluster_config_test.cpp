@@ -87,28 +87,29 @@ TEST_CASE("an unknown key is an error with its place and the nearest right name"
 }
 
 TEST_CASE("a value of the wrong type or out of range is an error with its place and what it should be") {
-  CHECK(fault_of(changed("9000", "many")) == "4:14: \"http_port\" is a whole number from 0 to 65535");
-  CHECK(fault_of(changed("9000", "65536")) == "4:14: \"http_port\" is a whole number from 0 to 65535");
-  CHECK(fault_of(changed("9000", "-1")) == "4:14: \"http_port\" is a whole number from 0 to 65535");
-  CHECK(fault_of(changed("9000", "80.5")) == "4:14: \"http_port\" is a whole number from 0 to 65535");
-  CHECK(fault_of(changed("9000", "[1]")) == "4:14: \"http_port\" is a whole number from 0 to 65535");
-  CHECK(fault_of(changed("512M", "512Q")) == "9:13: \"memory\" is a size (for example 512M or 2G)");
-  CHECK(fault_of(changed("512M", "99999999999G")) == "9:13: \"memory\" is a size (for example 512M or 2G)");
+  CHECK(fault_of(changed("9000", "many")) == "4:14: \"http_port\" must be a whole number from 0 to 65535");
+  CHECK(fault_of(changed("9000", "65536")) == "4:14: \"http_port\" must be a whole number from 0 to 65535");
+  CHECK(fault_of(changed("9000", "-1")) == "4:14: \"http_port\" must be a whole number from 0 to 65535");
+  CHECK(fault_of(changed("9000", "80.5")) == "4:14: \"http_port\" must be a whole number from 0 to 65535");
+  CHECK(fault_of(changed("9000", "[1]")) == "4:14: \"http_port\" must be a whole number from 0 to 65535");
+  CHECK(fault_of(changed("512M", "512Q")) == "9:13: \"memory\" must be a size (for example 512M or 2G)");
+  CHECK(fault_of(changed("512M", "99999999999G")) ==
+        "9:13: \"memory\" must be a size (for example 512M or 2G)");
   CHECK(fault_of(changed("throughput", "thruput")) ==
         "6:14: \"objective\" cannot be \"thruput\"; did you mean \"throughput\"?");
   CHECK(fault_of(changed("scalar", "avx3")) ==
         "13:14: \"kernels\" cannot be \"avx3\"; did you mean \"avx2\"?");
-  CHECK(fault_of(changed("[smollm2]", "smollm2")) == "2:9: \"models\" is a list of texts");
-  CHECK(fault_of(changed("[smollm2]", "[[a]]")) == "2:10: \"models\" is a list of texts");
-  CHECK(fault_of("version: 1\nmodels: [a]\ndevices: 3\n") == "3:10: \"devices\" is a list of mappings");
-  CHECK(fault_of(changed("version: 1", "version: 2")) == "1:10: \"version\" is a whole number from 1 to 1");
+  CHECK(fault_of(changed("[smollm2]", "smollm2")) == "2:9: \"models\" must be a list of texts");
+  CHECK(fault_of(changed("[smollm2]", "[[a]]")) == "2:10: \"models\" must be a list of texts");
+  CHECK(fault_of("version: 1\nmodels: [a]\ndevices: 3\n") == "3:10: \"devices\" must be a list of mappings");
+  CHECK(fault_of(changed("version: 1", "version: 2")) == "1:10: \"version\" must be 1");
 }
 
 TEST_CASE("a coordinator's numbers have the bounds that they have on the command line") {
   const auto fault_with = [](const char* key, const char* value) {
     return fault_of(changed("http_port: 9000", std::string(key) + ": " + value));
   };
-  CHECK(fault_with("context", "0").find("\"context\" is a whole number from 64 to 1048576") !=
+  CHECK(fault_with("context", "0").find("\"context\" must be a whole number from 64 to 1048576") !=
         std::string::npos);
   CHECK(fault_with("kv_positions", "63").find("from 64 to 16777216") != std::string::npos);
   CHECK(fault_with("max_sequences", "0").find("from 1 to 4096") != std::string::npos);
@@ -129,10 +130,17 @@ TEST_CASE("what is missing, doubled or contradicts itself is an error") {
         std::string::npos);
   CHECK(fault_of("version: 1\nmodels: [a]\ndevices: []\n").find("at least one device") != std::string::npos);
   CHECK(fault_of(changed("name: cam-2", "name: cam-1")) == "11:11: two devices have the name \"cam-1\"");
-  CHECK(fault_of(changed("min_stages: 2", "min_stages: 3")).find("only 2 devices are listed") !=
-        std::string::npos);
+  CHECK(fault_of(changed("min_stages: 2", "min_stages: 3")) ==
+        "5:15: \"min_stages\" is 3, more than the devices listed: 2");
   CHECK(fault_of(changed("  - name: cam-2\n    address", "  - address"))
             .find("11:5: the key \"name\" is missing") == 0);
+}
+
+TEST_CASE("a key without a value is an error at its place, and so is an empty text") {
+  CHECK(fault_of("models: [a]\ndevices: [{name: a}]\nversion:\n") == "3:1: the key \"version\" has no value");
+  CHECK(fault_of("version: 1\nmodels: [a]\ndevices: [{name: }]\n") == "3:12: the key \"name\" has no value");
+  CHECK(fault_of(changed("[smollm2]", "[\"\"]")) == "2:10: \"models\" holds an empty text");
+  CHECK(fault_of(changed("10.0.0.2", "\"\"")) == "12:14: \"address\" is empty");
 }
 
 TEST_CASE("a device's name that would be no file name is refused") {
@@ -147,7 +155,8 @@ TEST_CASE("text that is no YAML mapping is an error with its place") {
   CHECK(fault_of("- a\n- b\n").find("a cluster config is a mapping") != std::string::npos);
   CHECK(fault_of("version: [1\n").find(": ") != std::string::npos);
   CHECK(fault_of("a: b: c\n").find("1:") == 0);
-  CHECK(fault_of("").find("a cluster config is a mapping") != std::string::npos);
+  CHECK(fault_of("").starts_with("1:1: a cluster config is a mapping"));
+  CHECK(fault_of("# nothing but words\n").starts_with("1:1: a cluster config is a mapping"));
   const Result<ClusterConfig> missing = read_cluster_config("/no/such/config.yaml");
   REQUIRE_FALSE(missing);
   CHECK(missing.error().message().find("/no/such/config.yaml") == 0);

@@ -56,7 +56,7 @@ TEST_CASE("the plan tells stages, hops, the whole and how good it is known to be
 
 TEST_CASE("a cluster without a plan says what it waits for, and one that loads shows what comes") {
   CHECK(render_plan(R"({"state":"waiting_for_devices","detail":"1 of 3"})").value() ==
-        "no plan yet: waiting_for_devices (1 of 3)\n");
+        "no plan yet: waiting for devices (1 of 3)\n");
   const Result<std::string> next =
       render_plan(R"({"plan":null,"next_plan":{"stages":[],"epoch":"1.5","why":"lost cam-2",
       "optimal":false,"lower_bound_seconds":0.009,"predicted_seconds_per_token":0.01}})");

@@ -103,11 +103,44 @@ TEST_CASE("misuse ends with status 2 and says what is wrong") {
   }
 }
 
+TEST_CASE("a misspelt command or option is told with the nearest right one") {
+  const auto said = [](std::vector<std::string> arguments) {
+    const ProgramRun run = shoal_run(std::move(arguments));
+    CHECK(run.status == kMisused);
+    return run.output;
+  };
+  CHECK(said({"statsu"}) ==
+        "shoal: there is no command \"statsu\"; did you mean \"status\"?\nTry shoal --help.\n");
+  CHECK(said({"kubernetes", "--json"}) == "shoal: there is no command \"kubernetes\"\nTry shoal --help.\n");
+  CHECK(said({"--hlep"}) ==
+        "shoal: there is no option --hlep; did you mean \"--help\"?\nTry shoal --help.\n");
+  CHECK(
+      said({"run", "--tempature=1", "hi"}) ==
+      "shoal run: there is no option --tempature; did you mean \"--temperature\"?\nTry shoal run --help.\n");
+  CHECK(holds(said({"status", "extra"}), "\"extra\" is one word too many"));
+  CHECK(said({"score"}) == "shoal score: FILE is missing\nTry shoal score --help.\n");
+  CHECK(holds(said({}), "Usage: shoal"));
+  CHECK(holds(said({"score", "--top", "3", "x"}), "shoal score: --top goes with --json"));
+  CHECK(holds(said({"score", "--chunk", "3", "x"}), "shoal score: --chunk goes with --model"));
+}
+
+TEST_CASE("help and version are there as words, too") {
+  CHECK(shoal_run({"help"}).output == shoal_run({"--help"}).output);
+  CHECK(shoal_run({"help", "run"}).output == shoal_run({"run", "--help"}).output);
+  CHECK(shoal_run({"help", "worker"}).output == shoal_run({"worker", "--help"}).output);
+  CHECK(shoal_run({"version"}).output == shoal_run({"--version"}).output);
+}
+
 TEST_CASE("a number out of range is told with its option and the range") {
   const ProgramRun run = shoal_run({"coordinator", "--context", "0"});
   CHECK(run.status == kMisused);
-  CHECK(holds(run.output, "--context"));
-  CHECK(holds(run.output, "64 to 1048576"));
+  CHECK(holds(run.output, "--context: 0 is no whole number from 64 to 1048576"));
+  for (const char* value : {"3", "-0.1", "hot", "1x", ""}) {
+    CHECK(holds(shoal_run({"run", "--temperature", value, "x"}).output,
+                "--temperature: " + std::string(value) + " is no number from 0 to 2"));
+  }
+  CHECK(holds(shoal_run({"up", "--port", "65536", "x"}).output, "--port: 65536 is no whole number"));
+  CHECK(holds(shoal_run({"run", "--seed", "1.5", "x"}).output, "--seed: 1.5 is no whole number"));
 }
 
 TEST_CASE("a config's fault is told with file, line and column") {
@@ -126,12 +159,18 @@ TEST_CASE("what cannot be done ends with status 1 and says what to do") {
   CHECK(no_model.status == kFailed);
   CHECK(holds(no_model.output, "shoal pull smollm2-135m"));
   for (const auto& arguments : std::vector<std::vector<std::string>>{
-           {"status"}, {"plan"}, {"run", "hello"}, {"chat"}, {"score", "/dev/null"}}) {
+           {"status"}, {"plan"}, {"run", "hello"}, {"chat"}, {"score", config}}) {
     const ProgramRun run = shoal_in(home, arguments);
     CAPTURE(run.output);
     CHECK(run.status == kFailed);
     CHECK(holds(run.output,
                 "no coordinator answers at http://127.0.0.1:1: start one (shoal up CONFIG) or give --url"));
+  }
+  for (const char* url : {"no.such.host.invalid", "ftp://127.0.0.1:1", "http://", "http://127.0.0.1:x"}) {
+    const ProgramRun run = shoal_in(home, {"status", "--url", url});
+    CAPTURE(run.output);
+    CHECK(run.status == kFailed);
+    CHECK(holds(run.output, "leads to no host: --url"));
   }
   const ProgramRun no_token = shoal_in(home, {"status", "--token"});
   CHECK(no_token.status == kFailed);
@@ -209,6 +248,29 @@ TEST_CASE("a text's ids and its score come from the model file alone") {
       shoal_in(home, {"score", "--model", model.path(), "--tokens", home.write("not.json", "[1,-2]")});
   CHECK(not_ids.status == kFailed);
   CHECK(holds(not_ids.output, "is no JSON list of token ids"));
+}
+
+TEST_CASE("bytes that a text cannot hand on are told and not dropped in silence") {
+  const ScratchFolder home;
+  const TinyModel model(11);
+  const std::string broken = home.write("broken", "a\xFFz");
+  const ProgramRun prompt = shoal_in(home, {"run", "a\xFFz"});
+  CHECK(prompt.status == kFailed);
+  CHECK(prompt.output == "shoal run: the prompt is not UTF-8 text: byte 0xFF at offset 1\n");
+  const ProgramRun over_http = shoal_in(home, {"score", broken});
+  CHECK(over_http.status == kFailed);
+  CHECK(holds(over_http.output, "byte 0xFF at offset 1"));
+  const ProgramRun empty = shoal_in(home, {"score", "--model", model.path(), "/dev/null"});
+  CHECK(empty.status == kFailed);
+  CHECK(empty.output == "shoal score: /dev/null is empty\n");
+  const ProgramRun directory = shoal_in(home, {"score", "--model", model.path(), home.path()});
+  CHECK(directory.status == kFailed);
+  CHECK(holds(directory.output, "Is a directory"));
+  const ProgramRun table = shoal_in(home, {"tokenize", "--model", model.path(), "a\xFFz"});
+  CHECK(table.status == 0);
+  CHECK(holds(table.output, "bytes FF"));
+  CHECK(holds(table.output, "3 tokens"));
+  CHECK(shoal_in(home, {"score", "--model", model.path(), broken}).status == 0);
 }
 
 TEST_CASE("control tokens of a text become their ids only where that was asked for") {

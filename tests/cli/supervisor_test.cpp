@@ -68,7 +68,7 @@ TEST_CASE("a process that refuses its arguments is not started again") {
   REQUIRE(fixture.supervisor.start("cam-1", shell("echo 'no such option'; exit 2")));
   REQUIRE(fixture.tend_until([&] { return fixture.supervisor.is_given_up("cam-1"); }));
   CHECK(fixture.supervisor.last_end("cam-1") == "cam-1 ended with status 2: no such option");
-  CHECK(fixture.supervisor.last_lines("cam-1") == "  no such option\n");
+  CHECK(fixture.supervisor.last_lines("cam-1") == "  no such option");
 }
 
 TEST_CASE("without restarts an ended process stays ended") {

@@ -21,6 +21,14 @@ TEST_CASE("what could steer a terminal is replaced and words of any script are k
   CHECK(terminal_safe("cut \xE2\x80") == "cut \xEF\xBF\xBD");
 }
 
+TEST_CASE("a token's bytes are shown in quotes, and as numbers where they are not whole characters") {
+  CHECK(shown_piece(" the") == "\" the\"");
+  CHECK(shown_piece("\n\x1b\"") == "\"\\n\\u001b\\\"\"");
+  CHECK(shown_piece("ü") == "\"ü\"");
+  CHECK(shown_piece("\xE2\x80") == "bytes E2 80");
+  CHECK(shown_piece("") == "\"\"");
+}
+
 TEST_CASE("a table lines its columns up by characters, not bytes") {
   TextTable table({{"NAME"}, {"MS", TextTable::Align::Right}});
   table.add_row({"çam-1", "4.5"});

@@ -52,6 +52,10 @@ TEST_CASE("unknown paths and methods get error objects, never HTML") {
     CHECK(reply.headers.at("content-type") == "application/json");
     CHECK(text_at(reply.json(), "error.type") == "invalid_request_error");
   }
+  const HttpReply near = post_json(hub.port(), "/chat/completions", "{}");
+  CHECK(near.status == 404);
+  CHECK(text_at(near.json(), "error.message") ==
+        "There is nothing at '/chat/completions'. Did you mean '/v1/chat/completions'?");
   const HttpReply wrong = get_path(hub.port(), "/v1/chat/completions");
   CHECK(wrong.status == 405);
   CHECK(wrong.headers.at("allow") == "POST, OPTIONS");
@@ -183,11 +187,19 @@ TEST_CASE("bad bodies of tokenize and detokenize are told") {
 TEST_CASE("a body that is not declared JSON is refused, against forms of foreign pages") {
   HttpFixture hub;
   HttpClient client(hub.port());
-  for (const char* type :
-       {"", "Content-Type: text/plain\r\n", "Content-Type: application/x-www-form-urlencoded\r\n"}) {
+  const std::pair<const char*, const char*> refusals[] = {
+      {"", "the request has no Content-Type"},
+      {"Content-Type: text/plain\r\n", "says \"text/plain\""},
+      {"Content-Type: application/x-www-form-urlencoded\r\n", "add -H 'Content-Type: application/json'"}};
+  for (const auto& [type, said] : refusals) {
     client.send("POST /tokenize HTTP/1.1\r\nHost: localhost\r\n" + std::string(type) +
                 "Content-Length: 15\r\n\r\n{\"content\":\"a\"}");
-    CHECK(client.read_reply().status == 415);
+    const HttpReply reply = client.read_reply();
+    CHECK(reply.status == 415);
+    CHECK(text_at(reply.json(), "error.code") == "unsupported_media_type");
+    const std::string message = text_at(reply.json(), "error.message");
+    CHECK(message.find("\"Content-Type: application/json\"") != std::string::npos);
+    CHECK(message.find(said) != std::string::npos);
   }
   client.send(
       "POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Type: Application/JSON; "

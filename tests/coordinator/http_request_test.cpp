@@ -89,6 +89,17 @@ TEST_CASE("a seed may be any 64-bit integer") {
   CHECK_FALSE(std::get<CompletionRequest>(completion("")).options.has_seed);
 }
 
+TEST_CASE("a whole number may be written as a floating-point one, and no other may") {
+  const auto parsed = completion(R"("max_tokens":64.0,"top_k":1e2,)");
+  REQUIRE(std::holds_alternative<CompletionRequest>(parsed));
+  CHECK(std::get<CompletionRequest>(parsed).options.max_tokens == 64U);
+  CHECK(std::get<CompletionRequest>(parsed).options.sampling.top_k == 100);
+  CHECK(field_error("max_tokens", "-1.0") == "max_tokens");
+  const auto broken = completion(R"("max_tokens":2.5,)");
+  REQUIRE(std::holds_alternative<ApiError>(broken));
+  CHECK(std::get<ApiError>(broken).message == "'max_tokens' must be an integer, not 2.5.");
+}
+
 TEST_CASE("sampling fields reach the sampler under each of their names") {
   const auto parsed = chat(
       R"("temperature":0.5,"top_p":0.25,"top_k":40,"min_p":0.1,"repeat_penalty":1.5,"presence_penalty":-1,"frequency_penalty":2,)"

@@ -33,6 +33,34 @@ struct World {
   ScriptedPipeline pipeline;
 };
 
+// Four requests, of which one brings harm.
+constexpr SequenceId kCulprit{3};
+void submit_four(World& world) {
+  for (RequestId id = 1; id <= 4; ++id) world.submit(id, scripted_request("abcd", 6, id));
+}
+
+// Answers steps until the one in front holds rows of the culprit; false: none will.
+bool run_to_the_culprit(World& world) {
+  for (int i = 0; i < 400; ++i) {
+    world.pipeline.take_steps();
+    if (world.pipeline.taken().empty()) return false;
+    const bool holds = std::ranges::any_of(world.pipeline.taken().front().groups, [](const RowGroup& g) {
+      return g.sequence == kCulprit && g.num_rows > 0;
+    });
+    if (holds) return true;
+    world.pipeline.answer_one();
+  }
+  return false;
+}
+
+void check_that_the_others_got_their_text(World& world) {
+  for (const RequestId id : {1, 2, 4}) {
+    CAPTURE(id);
+    CHECK(text_of(world.pipeline.events[id]) == scripted_answer({'a', 'b', 'c', 'd'}, id, 6));
+    CHECK(finish_of(world.pipeline.events[id]));
+  }
+}
+
 const FailedEvent kBlamed{ErrorCode::Internal, "it is not a number", "step_refused"};
 
 }  // namespace
@@ -172,21 +200,11 @@ TEST_CASE("after a gap everything unanswered goes again, in order, but not again
 
 TEST_CASE("of a step that cannot be computed only the sequence to blame ends") {
   World world;
-  for (RequestId id = 1; id <= 4; ++id) world.submit(id, scripted_request("abcd", 6, id));
-  const SequenceId culprit{3};
+  submit_four(world);
   std::uint32_t epoch = 1;
-  for (int i = 0; i < 400; ++i) {
-    world.pipeline.take_steps();
-    if (world.pipeline.taken().empty()) break;
-    const StepFrame& step = world.pipeline.taken().front();
-    const bool fails = std::ranges::any_of(
-        step.groups, [&](const RowGroup& g) { return g.sequence == culprit && g.num_rows > 0; });
-    if (!fails) {
-      world.pipeline.answer_one();
-      continue;
-    }
+  while (run_to_the_culprit(world)) {
     // The stage names the step by its first group, whoever is to blame.
-    const RowGroup named = step.groups.front();
+    const RowGroup named = world.pipeline.taken().front().groups.front();
     world.scheduler.blame(named.sequence, named.step, kBlamed);
     world.scheduler.stop_epoch();
     world.shape.epoch = make_epoch(1, ++epoch);
@@ -196,11 +214,7 @@ TEST_CASE("of a step that cannot be computed only the sequence to blame ends") {
   world.pipeline.run();
   REQUIRE(failure_of(world.pipeline.events[3]));
   CHECK(failure_of(world.pipeline.events[3])->message == kBlamed.message);
-  for (const RequestId id : {1, 2, 4}) {
-    CAPTURE(id);
-    CHECK(text_of(world.pipeline.events[id]) == scripted_answer({'a', 'b', 'c', 'd'}, id, 6));
-    CHECK(finish_of(world.pipeline.events[id]));
-  }
+  check_that_the_others_got_their_text(world);
 }
 
 TEST_CASE("a cut that lies in the tail is judged again, deeper, and not for ever") {
@@ -273,19 +287,9 @@ TEST_CASE("no step is late by the time that the hub slept, and it counts for no 
 
 TEST_CASE("a sequence that kills every device it reaches ends alone, and the others get their whole text") {
   World world;
-  for (RequestId id = 1; id <= 4; ++id) world.submit(id, scripted_request("abcd", 6, id));
-  const SequenceId culprit{3};
+  submit_four(world);
   std::uint32_t deaths = 0;
-  for (int i = 0; i < 400; ++i) {
-    world.pipeline.take_steps();
-    if (world.pipeline.taken().empty()) break;
-    const bool kills = std::ranges::any_of(world.pipeline.taken().front().groups, [&](const RowGroup& g) {
-      return g.sequence == culprit && g.num_rows > 0;
-    });
-    if (!kills) {
-      world.pipeline.answer_one();
-      continue;
-    }
+  while (run_to_the_culprit(world)) {
     world.scheduler.device_died();
     world.shape.epoch = make_epoch(1, 1 + ++deaths);
     world.pipeline.restart(world.shape);
@@ -296,11 +300,7 @@ TEST_CASE("a sequence that kills every device it reaches ends alone, and the oth
   CHECK(world.pipeline.faults() == "");
   REQUIRE(failure_of(world.pipeline.events[3]));
   CHECK(failure_of(world.pipeline.events[3])->api_code == "devices_died");
-  for (const RequestId id : {1, 2, 4}) {
-    CAPTURE(id);
-    CHECK(text_of(world.pipeline.events[id]) == scripted_answer({'a', 'b', 'c', 'd'}, id, 6));
-    CHECK(finish_of(world.pipeline.events[id]));
-  }
+  check_that_the_others_got_their_text(world);
 }
 
 TEST_CASE("however often devices die, a sequence that gets a token between goes on") {

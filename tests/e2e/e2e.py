@@ -1,4 +1,5 @@
 """What the end-to-end tests share: models, seeded prompts, answers that can be compared to the last bit."""
+import json
 import os
 import random
 import subprocess
@@ -94,4 +95,43 @@ def run_clients(cluster, bodies):
     return [client.answer for client in clients]
 
 
-__all__ = ["BIN", "Client", "Cluster", "Failed", "LONG", "gemma3", "main", "random_prompt", "run_clients", "smollm2", "tiny_model"]
+def shoal(*arguments):
+    done = subprocess.run([f"{BIN}/shoal", *arguments], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, f"shoal {' '.join(arguments)}: {done.stderr}"
+    return done.stdout
+
+
+def ids_file(tokens):
+    file = tempfile.NamedTemporaryFile("w", suffix=".json")
+    json.dump(tokens, file)
+    file.flush()
+    return file
+
+
+def digest_of(output):
+    digest = json.loads(output)["digest"]
+    assert len(digest) > 15, digest
+    return digest
+
+
+def digest_on(cluster, tokens):
+    """The hash of all logits over a text of ids, on a running cluster."""
+    with ids_file(tokens) as file:
+        return digest_of(shoal("score", file.name, "--tokens", "--json", "--digest", "--url", f"http://127.0.0.1:{cluster.http_port}"))
+
+
+def digest_in(model, tokens):
+    """The same in one process, from the model's file alone."""
+    with ids_file(tokens) as file:
+        return digest_of(shoal("score", file.name, "--tokens", "--json", "--digest", "--model", model))
+
+
+def kernels_here():
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        flags = file.read()
+    needs = {"avx2": "avx2", "avxvnni": "avx_vnni", "avx512": "avx512_vnni", "amx": "amx_int8"}
+    return ["scalar"] + [name for name, flag in needs.items() if flag in flags]
+
+
+__all__ = ["BIN", "Client", "Cluster", "Failed", "LONG", "digest_in", "digest_on", "gemma3", "ids_file", "kernels_here", "main",
+           "random_prompt", "run_clients", "shoal", "smollm2", "tiny_model"]

@@ -9,7 +9,7 @@ from e2e import LONG, Client, Cluster, Failed, main, random_prompt, smollm2, tin
 
 CONTEXTS = (64, 300, 700, 1500)
 # Moments per worker, in prefill and again in decode. Twenty take about a quarter of an hour.
-KILL_POINTS = int(os.environ.get("SHOAL_KILL_POINTS", 4 if LONG else 1))
+KILL_POINTS = int(os.environ.get("SHOAL_KILL_POINTS", 2 if LONG else 1))
 LONG_ANSWER = {"prompt": random_prompt(1, 300, 590), "max_tokens": 400, "temperature": 0.9, "seed": 5, "ignore_eos": True}
 
 

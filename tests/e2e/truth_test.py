@@ -3,10 +3,9 @@ import json
 import math
 import os
 import subprocess
-import tempfile
 import unittest
 
-from e2e import BIN, LONG, Cluster, gemma3, main, random_prompt, smollm2, tiny_model
+from e2e import BIN, Cluster, gemma3, ids_file, main, shoal, smollm2
 
 DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data")
 
@@ -28,19 +27,6 @@ def divergence(truth, got):
 def mean_divergence(truth, tops):
     rows = [divergence(row["top"], dict(map(tuple, tops[row["row"]]))) for row in truth["rows"]]
     return sum(rows) / len(rows)
-
-
-def shoal(*arguments):
-    done = subprocess.run([f"{BIN}/shoal", *arguments], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, f"shoal {' '.join(arguments)}: {done.stderr}"
-    return done.stdout
-
-
-def ids_file(tokens):
-    file = tempfile.NamedTemporaryFile("w", suffix=".json")
-    json.dump(tokens, file)
-    file.flush()
-    return file
 
 
 class TruthTest(unittest.TestCase):
@@ -97,53 +83,6 @@ class TruthTest(unittest.TestCase):
                 self.assertEqual(json.loads(done.stdout), case["ids"], case["text"])
                 count += 1
         print(f"{count} cases")
-
-
-class DigestTest(unittest.TestCase):
-    def digest_on(self, cluster, tokens):
-        with ids_file(tokens) as file:
-            return json.loads(shoal("score", file.name, "--tokens", "--json", "--digest",
-                                    "--url", f"http://127.0.0.1:{cluster.http_port}"))["digest"]
-
-    def one_digest(self, model, tokens, splits, chunks, kernels):
-        """All logits' bits: on one process alone, split, chunked, by every kernel, and among 15 others."""
-        with ids_file(tokens) as file:
-            alone = json.loads(shoal("score", file.name, "--tokens", "--json", "--digest", "--model", model))["digest"]
-        self.assertGreater(len(alone), 15)
-        for workers in splits:
-            for chunk in chunks:
-                with self.subTest(workers=workers, chunk=chunk):
-                    with Cluster(model, workers=workers, options=["--prefill-chunk", str(chunk)]) as cluster:
-                        cluster.wait_ready()
-                        self.assertEqual(self.digest_on(cluster, tokens), alone)
-        for name in kernels:
-            with self.subTest(kernels=name):
-                with Cluster(model, workers=2, kernels=name, options=["--kernels", name]) as cluster:
-                    cluster.wait_ready()
-                    self.assertEqual(self.digest_on(cluster, tokens), alone)
-        with Cluster(model, workers=3) as cluster:
-            cluster.wait_ready()
-            with ids_file(tokens) as file:
-                command = [f"{BIN}/shoal", "score", file.name, "--tokens", "--json", "--digest",
-                           "--url", f"http://127.0.0.1:{cluster.http_port}"]
-                jobs = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(16)]
-                self.assertEqual({json.loads(job.communicate()[0])["digest"] for job in jobs}, {alone})
-
-    def kernels_here(self):
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            flags = file.read()
-        needs = {"avx2": "avx2", "avxvnni": "avx_vnni", "avx512": "avx512_vnni", "amx": "amx_int8"}
-        return ["scalar"] + [name for name, flag in needs.items() if flag in flags]
-
-    def test_a_tiny_model_has_one_digest_however_it_is_run(self):
-        self.one_digest(tiny_model(), random_prompt(5, 200, 590), (1, 2, 3, 5), (1, 7, 64, 512), self.kernels_here())
-
-    def test_smollm2_has_one_digest_however_it_is_run(self):
-        tokens = data("reference/smollm2.json")["tokens"]
-        if LONG:
-            self.one_digest(smollm2(), tokens, (1, 2, 3, 5), (1, 7, 64, 512), self.kernels_here())
-        else:
-            self.one_digest(smollm2(), tokens[:40], (3,), (7,), ["avx2"])
 
 
 if __name__ == "__main__":

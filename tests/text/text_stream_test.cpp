@@ -3,18 +3,16 @@
 #include <string>
 #include <vector>
 
+#include "base/utf8.h"
 #include "tests/support/random.h"
 #include "tests/text/judged_cases.h"
 #include "text/tokenizer.h"
-#include "text/utf8.h"
 
 namespace shoal {
 namespace {
 
 constexpr std::string_view kMixed =
     "na\xC3\xAFve \xE4\xBD\xA0\xE5\xA5\xBD \xF0\x9F\x91\xA9\xE2\x80\x8D\xF0\x9F\x91\xA6 e\xCC\x81 \xD8\xB9 z";
-
-bool is_valid(std::string_view text) { return valid_utf8_run(text, 0) == text.size(); }
 
 std::string random_bytes(Random& random, std::size_t max_length) {
   // Mostly bytes that begin and continue characters, so that sequences of every fate come up.
@@ -38,7 +36,7 @@ TEST_CASE("a stream cut at any two places gives whole characters and the same te
       for (const std::string_view part :
            {kMixed.substr(0, first), kMixed.substr(first, second - first), kMixed.substr(second)}) {
         const std::string given = stream.push(part);
-        REQUIRE(is_valid(given));
+        REQUIRE(is_utf8(given));
         whole += given;
       }
       REQUIRE(whole == kMixed);
@@ -92,13 +90,25 @@ TEST_CASE("random bytes in random parts give valid text, the same however they a
     for (std::size_t at = 0; at < bytes.size();) {
       const std::size_t length = random.below(bytes.size() - at + 1);
       const std::string part = stream.push(std::string_view(bytes).substr(at, length));
-      REQUIRE(is_valid(part));
+      REQUIRE(is_utf8(part));
       given += part;
       at += length;
     }
     given += stream.flush();
     REQUIRE(given == to_valid_utf8(bytes));
   }
+}
+
+TEST_CASE("ill-formed parts are replaced where Python replaces them") {
+  const Judgement judgement = read_judgement();
+  REQUIRE(judgement.replaced.size() > 200);
+  std::size_t ill_formed = 0;
+  for (const auto& [bytes, expected] : judgement.replaced) {
+    CAPTURE(expected);
+    CHECK(to_valid_utf8(bytes) == expected);
+    if (bytes != expected) ++ill_formed;
+  }
+  CHECK(ill_formed > 150);
 }
 
 }  // namespace shoal

@@ -251,7 +251,13 @@ TEST_CASE("a byte the vocabulary lacks is left out and merges nothing across it"
   tables.tokens[0xF1] = "ab";  // in the place of the byte F1
   tables.merges = {"a b"};
   const Tokenizer tokenizer = opened(open_tokenizer(tables));
-  CHECK(tokenizer.decode(*tokenizer.encode("x\xF1y", false), false) == "xy");
+  const std::vector<TokenId> ids = *tokenizer.encode("x\xF1y\xF1", false);
+  CHECK(tokenizer.decode(ids, false) == "xy");
+  const std::optional<Tokenizer::LeftOut> lost = tokenizer.left_out("x\xF1y\xF1", ids);
+  REQUIRE(lost);
+  CHECK(lost->first == 1);
+  CHECK(lost->count == 2);
+  CHECK_FALSE(tokenizer.left_out("xy\xFF", *tokenizer.encode("xy\xFF", false)));
   CHECK(*tokenizer.encode("ab", false) == std::vector<TokenId>{0xF1});
 }
 

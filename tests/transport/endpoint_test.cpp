@@ -1,6 +1,5 @@
 #include <doctest/doctest.h>
 
-#include "transport/bounds.h"
 #include "transport/endpoint.h"
 #include "transport/z85.h"
 
@@ -52,15 +51,6 @@ TEST_CASE("Z85 is RFC 32's") {
   CHECK_FALSE(z85_decode_key("short"));
   CHECK_FALSE(z85_decode_key(std::string(40, '"')));
   CHECK_FALSE(z85_decode_key(std::string(40, '#')));  // five of the last digit are more than 32 bits
-}
-
-TEST_CASE("printable text is UTF-8 without control characters") {
-  for (const char* good : {"", "plain", "Kamera 3, Süd", "漢字 🐟"}) CHECK(is_printable(good));
-  for (const char* bad : {"a\nb", "\x1b[0m", "\x7f", "\xc2\x85", "\xff", "\xc0\x80", "\xed\xa0\x80",
-                          "\xf5\x80\x80\x80", "\xe6\xbc"}) {
-    CAPTURE(bad);
-    CHECK_FALSE(is_printable(bad));
-  }
 }
 
 }  // namespace shoal

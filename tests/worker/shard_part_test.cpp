@@ -148,16 +148,25 @@ TEST_CASE("a fetch interrupted at any panel goes on from there in another proces
   }
 }
 
-TEST_CASE("a broken resume point or part begins the fetch anew") {
-  const TinyModel model{11};
-  const TensorRef tensor = find(tensor_refs(model), TensorRole::Embedding);
-  const TemporaryDirectory directory;
-  const std::string path = directory.file("whole");
+namespace {
+
+// A fetch that ended after seven panels.
+void leave_unfinished(const std::string& path, const TensorRef& tensor, const TinyModel& model) {
   {
     Result<ShardPart> part = ShardPart::open(path, tensor);
     REQUIRE(append(*part, model, 7));
   }
   REQUIRE(ShardPart::resumable_panels(path, tensor) == 7);
+}
+
+}  // namespace
+
+TEST_CASE("a broken resume point or part begins the fetch anew") {
+  const TinyModel model{11};
+  const TensorRef tensor = find(tensor_refs(model), TensorRole::Embedding);
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("whole");
+  leave_unfinished(path, tensor, model);
   SUBCASE("a flipped bit in the point") { flip_bit(path + ".resume", 40); }
   SUBCASE("a point cut short") { std::filesystem::resize_file(path + ".resume", 20); }
   SUBCASE("no point") { std::filesystem::remove(path + ".resume"); }
@@ -177,10 +186,7 @@ TEST_CASE("what rots on disk while a fetch is interrupted is found out before it
   const TensorRef tensor = find(tensor_refs(model), TensorRole::Embedding);
   const TemporaryDirectory directory;
   const std::string path = directory.file("whole");
-  {
-    Result<ShardPart> part = ShardPart::open(path, tensor);
-    REQUIRE(append(*part, model, 7));
-  }
+  leave_unfinished(path, tensor, model);
   flip_bit(path + ".part", 1000);
   Result<ShardPart> part = ShardPart::open(path, tensor);
   REQUIRE(append(*part, model, num_stored_panels(tensor) - 7));

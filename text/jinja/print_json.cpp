@@ -2,65 +2,11 @@
 #include <cmath>
 #include <cstdio>
 
+#include "base/json_text.h"
 #include "text/jinja/print.h"
-#include "text/jinja/unicode.h"
 
 namespace shoal::jinja {
 namespace {
-
-void append_unicode_escape(std::string& out, char32_t c) {
-  char text[16];
-  if (c < 0x10000) {
-    std::snprintf(text, sizeof text, "\\u%04x", static_cast<unsigned>(c));
-  } else {
-    const auto offset = static_cast<unsigned>(c - 0x10000);
-    std::snprintf(text, sizeof text, "\\u%04x\\u%04x", 0xD800 + (offset >> 10), 0xDC00 + (offset & 0x3FF));
-  }
-  out += text;
-}
-
-void append_json_char(std::string& out, char32_t c, bool ensure_ascii) {
-  switch (c) {
-    case '"':
-      out += "\\\"";
-      return;
-    case '\\':
-      out += "\\\\";
-      return;
-    case '\n':
-      out += "\\n";
-      return;
-    case '\r':
-      out += "\\r";
-      return;
-    case '\t':
-      out += "\\t";
-      return;
-    case '\f':
-      out += "\\f";
-      return;
-    case '\b':
-      out += "\\b";
-      return;
-    default:
-      break;
-  }
-  if (c < 0x20 || (ensure_ascii && c > 0x7E)) {
-    append_unicode_escape(out, c);
-  } else {
-    append_utf8(out, c);
-  }
-}
-
-std::string json_string(std::string_view text, bool ensure_ascii) {
-  std::string out = "\"";
-  while (!text.empty()) {
-    const CodePoint c = first_code_point(text);
-    append_json_char(out, c.value, ensure_ascii);
-    text.remove_prefix(c.num_bytes);
-  }
-  return out += '"';
-}
 
 std::string json_number(const Value& value) {
   if (value.is_int()) return std::to_string(value.integer());
@@ -100,7 +46,9 @@ class JsonWriter {
  private:
   void write_string(const std::string& text) {
     budget_.touch(text.size());
-    budget_.append(out_, json_string(text, style_.ensure_ascii));
+    std::string quoted;
+    append_json_string(quoted, text, style_.ensure_ascii ? JsonEscapes::NonAscii : JsonEscapes::Required);
+    budget_.append(out_, quoted);
   }
 
   void write_list(const List& items) {

@@ -10,29 +10,7 @@
 namespace shoal::jinja {
 namespace {
 
-constexpr char32_t kReplacement = 0xFFFD;
-
 bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
-
-std::size_t sequence_length(unsigned char lead) {
-  if (lead < 0x80) return 1;
-  if (lead >= 0xC2 && lead < 0xE0) return 2;
-  if (lead >= 0xE0 && lead < 0xF0) return 3;
-  if (lead >= 0xF0 && lead < 0xF5) return 4;
-  return 0;
-}
-
-// 0 when the bytes are no code point of this length.
-char32_t decode(std::string_view bytes) {
-  static constexpr char32_t kSmallest[] = {0, 0, 0x80, 0x800, 0x10000};
-  char32_t value = static_cast<unsigned char>(bytes[0]) & (0xFFu >> (bytes.size() + 1));
-  for (std::size_t i = 1; i < bytes.size(); ++i) {
-    if (!is_continuation(bytes[i])) return 0;
-    value = value << 6 | (static_cast<unsigned char>(bytes[i]) & 0x3Fu);
-  }
-  const bool is_surrogate = value >= 0xD800 && value < 0xE000;
-  return value < kSmallest[bytes.size()] || value > 0x10FFFF || is_surrogate ? 0 : value;
-}
 
 char32_t change_case(char32_t code_point, const CaseRange* table, std::size_t size) {
   const CaseRange* end = table + size;
@@ -70,12 +48,9 @@ bool contains_code_point(std::string_view chars, std::string_view code_point) {
 }  // namespace
 
 CodePoint first_code_point(std::string_view text) {
-  const auto lead = static_cast<unsigned char>(text[0]);
-  if (lead < 0x80) return {lead, 1};
-  const std::size_t length = sequence_length(lead);
-  if (length == 0 || length > text.size()) return {kReplacement, 1};
-  const char32_t value = decode(text.substr(0, length));
-  return value == 0 ? CodePoint{kReplacement, 1} : CodePoint{value, length};
+  const Utf8Step step = utf8_step(text, 0);
+  if (step.kind != Utf8Step::Kind::Character) return {kReplacementCharacter, 1};
+  return {step.codepoint, step.length};
 }
 
 CodePoint last_code_point(std::string_view text) {
@@ -83,36 +58,7 @@ CodePoint last_code_point(std::string_view text) {
   const std::size_t stop = text.size() > 4 ? text.size() - 4 : 0;
   while (start > stop && is_continuation(text[start])) --start;
   const CodePoint c = first_code_point(text.substr(start));
-  return start + c.num_bytes == text.size() ? c : CodePoint{kReplacement, 1};
-}
-
-void append_utf8(std::string& out, char32_t c) {
-  if (c > 0x10FFFF || (c >= 0xD800 && c < 0xE000)) c = kReplacement;
-  if (c < 0x80) {
-    out += static_cast<char>(c);
-    return;
-  }
-  if (c < 0x800) {
-    out += static_cast<char>(0xC0 | c >> 6);
-  } else {
-    if (c < 0x10000) {
-      out += static_cast<char>(0xE0 | c >> 12);
-    } else {
-      out += static_cast<char>(0xF0 | c >> 18);
-      out += static_cast<char>(0x80 | (c >> 12 & 0x3F));
-    }
-    out += static_cast<char>(0x80 | (c >> 6 & 0x3F));
-  }
-  out += static_cast<char>(0x80 | (c & 0x3F));
-}
-
-bool is_utf8(std::string_view text) {
-  while (!text.empty()) {
-    const CodePoint c = first_code_point(text);
-    if (c.value == kReplacement && c.num_bytes == 1) return false;
-    text.remove_prefix(c.num_bytes);
-  }
-  return true;
+  return start + c.num_bytes == text.size() ? c : CodePoint{kReplacementCharacter, 1};
 }
 
 std::size_t count_code_points(std::string_view text) {

@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/utf8.h"
+
 // UTF-8 text seen as code points, which is how Python counts, slices and classifies it. Bytes that are no
 // UTF-8 read as one U+FFFD each; nothing here fails.
 namespace shoal::jinja {
@@ -17,8 +19,6 @@ struct CodePoint {
 // The code point that starts at text[0]; text must not be empty.
 CodePoint first_code_point(std::string_view text);
 CodePoint last_code_point(std::string_view text);
-void append_utf8(std::string& out, char32_t code_point);
-bool is_utf8(std::string_view text);
 
 std::size_t count_code_points(std::string_view text);
 // Byte offset of each code point, and the end: count + 1 entries.

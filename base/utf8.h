@@ -30,9 +30,12 @@ Utf8Step utf8_step(std::string_view text, std::size_t at);
 // Bytes from `at` on that are well-formed characters, up to the first that are not.
 std::size_t valid_utf8_run(std::string_view text, std::size_t at);
 
+bool is_utf8(std::string_view text);
+
 // The same bytes with each ill-formed part replaced by U+FFFD.
 std::string to_valid_utf8(std::string_view text);
 
+// Surrogates and numbers above U+10FFFF are no characters: U+FFFD stands in for them.
 void append_utf8(std::string& out, char32_t codepoint);
 
 }  // namespace shoal

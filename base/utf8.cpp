@@ -1,4 +1,4 @@
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 namespace shoal {
 namespace {
@@ -53,6 +53,8 @@ std::size_t valid_utf8_run(std::string_view text, std::size_t at) {
   return end - at;
 }
 
+bool is_utf8(std::string_view text) { return valid_utf8_run(text, 0) == text.size(); }
+
 std::string to_valid_utf8(std::string_view text) {
   std::string out;
   out.reserve(text.size());
@@ -68,6 +70,7 @@ std::string to_valid_utf8(std::string_view text) {
 }
 
 void append_utf8(std::string& out, char32_t codepoint) {
+  if (codepoint > 0x10FFFF || (codepoint >= 0xD800 && codepoint < 0xE000)) codepoint = kReplacementCharacter;
   const auto put = [&](char32_t byte) { out.push_back(static_cast<char>(static_cast<std::uint8_t>(byte))); };
   if (codepoint < 0x80) {
     put(codepoint);
