@@ -7,8 +7,9 @@ namespace shoal::avx512 {
 namespace {
 
 constexpr std::size_t kRowsTogether = 8;  // rows of x that share each unpacked block
-// Ahead of the stream: the hardware's own prefetch stops at page borders. On a Zen 5 core 3, 6, 8 and 12 KB read 37, 41,
-// 42 and 41 GB/s of Q4_1 (a bare loop 36); two panels side by side, with prefetches or without, 30 to 33.
+// Ahead of the stream: the hardware's own prefetch stops at page borders. On a Zen 5 core 3, 6, 8 and 12 KB
+// read 37, 41, 42 and 41 GB/s of Q4_1 (a bare loop 36); two panels side by side, with prefetches or without,
+// 30 to 33.
 constexpr std::size_t kPrefetchBytes = 8192;
 
 // What runs once per block is always inlined and unrolled, so that a block's codes and accumulators stay in
