@@ -1,6 +1,7 @@
 #include "cli/nearest_name.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace shoal {
 namespace {
@@ -47,7 +48,7 @@ std::string did_you_mean(std::string_view word, const std::vector<std::string>& 
 
 std::string nearest_hint(std::string_view word, const std::vector<std::string>& right) {
   constexpr std::size_t kMostListed = 20;
-  const std::string hint = did_you_mean(word, right);
+  std::string hint = did_you_mean(word, right);
   if (!hint.empty() || right.empty()) return hint;
   std::string list;
   for (std::size_t i = 0; i < std::min(right.size(), kMostListed); ++i)
