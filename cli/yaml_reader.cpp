@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <optional>
 
+#include "cli/nearest_name.h"
+
 namespace shoal {
 
 struct YamlMap::Document {
@@ -20,33 +22,6 @@ constexpr std::uintmax_t kMaxFileBytes = 1 << 20;
 
 std::string place(const std::string& path, const YAML::Mark& mark) {
   return path + ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1);
-}
-
-// Edits from one word to the other (Levenshtein).
-std::size_t distance(const std::string& a, const std::string& b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t substituted = diagonal + (a[i - 1] != b[j - 1]);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substituted});
-    }
-  }
-  return row[b.size()];
-}
-
-std::string nearest_hint(const std::string& word, const std::vector<std::string>& right) {
-  if (right.empty()) return "";
-  const auto nearest =
-      std::ranges::min_element(right, {}, [&](const std::string& r) { return distance(word, r); });
-  if (distance(word, *nearest) <= std::max<std::size_t>(2, word.size() / 2))
-    return "; did you mean \"" + *nearest + "\"?";
-  std::string list;
-  for (const std::string& r : right) list += (list.empty() ? "" : ", ") + r;
-  return "; possible here: " + list;
 }
 
 std::optional<std::uint64_t> parse_bytes(const std::string& text) {
