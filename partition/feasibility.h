@@ -1,21 +1,24 @@
 #pragma once
 
-#include <cstdint>
-#include <vector>
-
-#include "partition/cost.h"
+#include "base/result.h"
+#include "partition/problem.h"
 
 namespace shoal {
 
-struct Coverage {
-  std::uint32_t units = 0;  // the most first units that the devices can hold, one range each
-  bool proven = false;      // no order of the devices holds more
-};
+// Why a request cannot be met, in words: what is short, and by how much.
 
-// For messages when nothing fits. Exact up to 16 devices: every device takes what it can after every set of
-// others, and to be further is never worse, because parts of a range need no more memory than the range.
-// Above: roomiest first.
-Coverage most_units_held(const PlanProblem& problem, const UnitMemory& memory,
-                         const std::vector<std::uint32_t>& devices);
+// As far as counting shows: no device, a unit that may run nowhere or is greater than every device it may run
+// on, all units together greater than all devices together, or too few devices for min_stages. Success proves
+// nothing yet. Codes as make_plan's.
+Status check_feasible(const PlanProblem& problem);
+
+// No split into whole units fits, or none that was tried unless `proven`: how far the best gets, the unit
+// that finds no room, and how much more memory on each device would do.
+Error no_split_error(const PlanProblem& problem, bool proven);
+
+// Memory is not what stands in the way; this is.
+enum class Obstacle { MinStages, Pins, Links, Bottleneck };
+// `least_bottleneck`: for Obstacle::Bottleneck, what can be reached, or kNever where that is not known.
+Error obstacle_error(const PlanProblem& problem, Obstacle obstacle, bool proven, double least_bottleneck);
 
 }  // namespace shoal

@@ -3,13 +3,15 @@
 #include <algorithm>
 #include <utility>
 
+#include "partition/placement_rules.h"
+
 namespace shoal {
 namespace {
 
 class Improvement {
  public:
   Improvement(const PlanProblem& problem, ObjectiveTimes& times, SearchOutcome plan)
-      : problem_(problem), times_(times), from_(std::move(plan)), best_(from_) {}
+      : problem_(problem), rules_(problem), times_(times), from_(std::move(plan)), best_(from_) {}
 
   // One round: every change of the plan is tried, the best is kept. False if none helps.
   bool round() {
@@ -94,12 +96,20 @@ class Improvement {
     changed.objective = times_.of(stages);
     if (changed.objective >= best_.objective) return;
     if (problem_.min_stages > 1 && num_layer_devices(problem_, stages) < problem_.min_stages) return;
-    if (!memory_allows(problem_, stages)) return;
+    if (!rules_.allow(stages) || !keeps_ring(stages) || !memory_allows(problem_, stages)) return;
     changed.stages = std::move(stages);
     best_ = std::move(changed);
   }
 
+  // A device has one run of units, or the two ends if it may close the ring.
+  bool keeps_ring(const std::vector<PlannedStage>& stages) const {
+    if (num_distinct_devices(stages) == stages.size()) return true;
+    return num_distinct_devices(stages) + 1 == stages.size() &&
+           stages.front().device == stages.back().device && may_close_ring(problem_, stages.front().device);
+  }
+
   const PlanProblem& problem_;
+  PlacementRules rules_;
   ObjectiveTimes& times_;
   SearchOutcome from_;
   SearchOutcome best_;

@@ -45,7 +45,9 @@ PathSearch::PathSearch(const SearchSpace& space)
   const std::uint32_t num_units = space.num_units();
   SHOAL_CHECK(num_devices <= kMaxSearchDevices);
   for (std::uint32_t v = 0; v < num_devices; ++v) {
-    if (num_devices <= kMaxClosingBounds) closing_bounds_.emplace_back(space, v, 1);
+    closing_bounds_.emplace_back();
+    if (num_devices <= kMaxClosingBounds && may_close_ring(space.problem(), space.device(v)))
+      closing_bounds_.back().emplace(space, v, 1);
     for (std::uint32_t prefix = 0; prefix <= num_units; ++prefix) {
       std::uint32_t suffix = num_units;
       while (suffix > prefix && space.may_close(v, prefix, suffix - 1)) --suffix;
@@ -97,6 +99,7 @@ void PathSearch::add_first_stages() {
     start.closing = num_devices;
     start.cost = space_.entry(v);
     extend(start, kNone, v);
+    if (!may_close_ring(space_.problem(), space_.device(v))) continue;
     start.closing = static_cast<std::uint16_t>(v);
     extend(start, kNone, v);
   }
@@ -251,8 +254,8 @@ bool PathSearch::can_finish(const Label& label) const {
 
 double PathSearch::bound_of(const Label& label) const {
   const bool closes = label.closing < space_.num_devices();
-  if (closes && !closing_bounds_.empty()) {
-    const CompletionBound& bound = closing_bounds_[label.closing];
+  if (closes && closing_bounds_[label.closing]) {
+    const CompletionBound& bound = *closing_bounds_[label.closing];
     return space_.times().join(label.cost, bound.after(further_devices(label), label.end, label.last));
   }
   // Without a bound of its own, the return to the closing device is one more stage of a plan that ends there.

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "partition/completion_bound.h"
@@ -78,11 +79,11 @@ class PathSearch {
 
   const SearchSpace& space_;
   CompletionBound open_bound_;
-  std::vector<CompletionBound> closing_bounds_;  // per closing device; none where there are too many devices
-  std::vector<std::uint32_t> first_suffix_;      // [device][prefix]: least suffix that fits beside the prefix
-  std::vector<std::uint32_t> same_before_;       // the interchangeable device before it, or kNone
-  std::vector<std::uint32_t> by_reach_;          // devices by most units in one stage, most first
-  std::vector<std::uint32_t> most_units_;        // per device, in one stage
+  std::vector<std::optional<CompletionBound>> closing_bounds_;  // per closing device; none for too many
+  std::vector<std::uint32_t> first_suffix_;  // [device][prefix]: least suffix that fits beside the prefix
+  std::vector<std::uint32_t> same_before_;   // the interchangeable device before it, or kNone
+  std::vector<std::uint32_t> by_reach_;      // devices by most units in one stage, most first
+  std::vector<std::uint32_t> most_units_;    // per device, in one stage
 
   SearchLimits limits_;
   SearchOutcome best_;

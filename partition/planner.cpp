@@ -28,7 +28,8 @@ constexpr double kNarrow = 1e-3;                 // relative: from here on, step
 // objective.
 class Planner {
  public:
-  explicit Planner(const PlanProblem& problem) : problem_(problem), memory_(problem), times_(problem) {
+  explicit Planner(const PlanProblem& problem)
+      : problem_(problem), rules_(problem), memory_(problem), times_(problem) {
     for (std::uint32_t v = 0; v < problem.devices.size(); ++v) {
       if (problem.devices[v].may_compute && can_hold_any_unit(v)) usable_.push_back(v);
     }
@@ -50,13 +51,12 @@ class Planner {
 
   // Of the last search; the objective itself if it was complete.
   double lower_bound() const { return lower_bound_; }
-  const UnitMemory& memory() const { return memory_; }
-  const std::vector<std::uint32_t>& usable() const { return usable_; }
 
  private:
   bool can_hold_any_unit(std::uint32_t v) const {
     const std::uint64_t room = room_of(problem_, v);
     for (std::uint32_t u = 0; u < problem_.units.size(); ++u) {
+      if (!rules_.may_run(v, {u, u + 1})) continue;
       if (memory_.of_range(u, u + 1) + stage_scratch(problem_, v, {u, u + 1}) <= room) return true;
     }
     return false;
@@ -261,6 +261,7 @@ class Planner {
   }
 
   const PlanProblem& problem_;
+  PlacementRules rules_;
   UnitMemory memory_;
   ObjectiveTimes times_;
   std::vector<std::uint32_t> usable_;
@@ -268,15 +269,22 @@ class Planner {
   double lower_bound_ = 0;
 };
 
-// The search found nothing: because of min_stages, or because no split fits?
-Error why_none(const PlanProblem& problem, const Planner& planner, bool proven) {
-  if (problem.min_stages > 1) {
-    PlanProblem free = problem;
-    free.min_stages = 1;
-    if (Planner(free).search().found()) return min_stages_error(problem, proven);
+// The search found nothing. What stands in the way is the first demand without which there is a plan.
+Error why_none(const PlanProblem& problem, bool proven) {
+  PlanProblem free = problem;
+  const auto helps = [&] { return Planner(free).search().found(); };
+  free.min_stages = 1;
+  if (problem.min_stages > 1 && helps()) return obstacle_error(problem, Obstacle::MinStages, proven, kNever);
+  for (std::vector<LinkProfile>& row : free.links) {
+    for (LinkProfile& link : row) link.closed = false;
   }
-  const Coverage coverage = most_units_held(problem, planner.memory(), planner.usable());
-  return no_split_error(problem, coverage.units, proven && coverage.proven);
+  for (LinkProfile& link : free.from_hub) link.closed = false;
+  for (LinkProfile& link : free.to_hub) link.closed = false;
+  if (helps()) return obstacle_error(problem, Obstacle::Links, proven, kNever);
+  free.pins.clear();
+  for (DeviceProfile& device : free.devices) device.bans.clear();
+  if (helps()) return obstacle_error(problem, Obstacle::Pins, proven, kNever);
+  return no_split_error(problem, proven);
 }
 
 }  // namespace
@@ -286,7 +294,7 @@ Result<Plan> make_plan(const PlanProblem& problem) {
   if (Status checked = check_feasible(problem); !checked) return fail(checked.error());
   Planner planner(problem);
   SearchOutcome found = planner.search();
-  if (!found.found()) return fail(why_none(problem, planner, found.complete));
+  if (!found.found()) return fail(why_none(problem, found.complete));
   Result<Prediction> prediction = predict(problem, found.stages);
   if (!prediction) return fail(prediction.error());
   Plan plan;

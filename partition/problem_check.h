@@ -12,6 +12,10 @@ namespace shoal {
 
 inline constexpr std::size_t kMaxUnits = 1024;
 inline constexpr std::size_t kMaxDevices = 1024;
+inline constexpr std::uint32_t kMaxChunks = 1u << 16;  // of one prompt
+inline constexpr double kLeastRate = 1e-9;             // bytes per second; slower is a closed link
+// No sum over kMaxUnits units of three such figures overflows 64 bits.
+inline constexpr std::uint64_t kMaxUnitBytes = std::uint64_t{1} << 50;
 
 // InvalidArgument, with the entry that is wrong, unless every figure is present, finite and in range, and no
 // sum of bytes can overflow. Everything else in this folder relies on it.
@@ -21,17 +25,9 @@ Status check_problem(const PlanProblem& problem);
 // checked.
 Status check_stages(const PlanProblem& problem, const std::vector<PlannedStage>& stages);
 
-// Why no plan can exist, as far as counting shows: no device, too few for min_stages, a unit greater than
-// every device, or all units together greater than all devices together. Success proves nothing yet.
-Status check_feasible(const PlanProblem& problem);
-
-// All units together would fit, yet no split does (or none that was tried, unless `proven`): at best the
-// first `units_held` units find room.
-Error no_split_error(const PlanProblem& problem, std::uint32_t units_held, bool proven);
-
-// The model fits, but not with min_stages devices that hold a layer each.
-Error min_stages_error(const PlanProblem& problem, bool proven);
-
+// For messages: "layer 3" or the unit's own name; "device 2 (cam-2)"; "412 MB", "1.50 MB", "800 bytes".
 std::string unit_name(const PlanProblem& problem, std::uint32_t unit);
+std::string device_name(const PlanProblem& problem, std::size_t device);
+std::string size_text(std::uint64_t bytes);
 
 }  // namespace shoal

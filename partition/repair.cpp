@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "partition/cost.h"
+#include "partition/placement_rules.h"
 #include "partition/planner.h"
 #include "partition/problem_check.h"
 
@@ -13,7 +14,7 @@ namespace {
 class Repair {
  public:
   Repair(const PlanProblem& problem, const std::vector<PlannedStage>& survivors)
-      : problem_(problem), times_(problem), stages_(survivors) {}
+      : problem_(problem), rules_(problem), times_(problem), stages_(survivors) {}
 
   // The lost units [gap.begin, gap.end), all of them between two of the present stages or at an end.
   bool fill(Range gap) {
@@ -42,21 +43,26 @@ class Repair {
   // The neighbour before takes the units up to left_end, the one after those from right_begin on, one device
   // the rest.
   void try_split(std::uint32_t left_end, std::uint32_t right_begin) {
-    if (left_end > gap_.begin && !may_compute(at_ - 1)) return;
-    if (right_begin < gap_.end && !may_compute(at_)) return;
+    if (left_end > gap_.begin && !may_take(at_ - 1, {gap_.begin, left_end})) return;
+    if (right_begin < gap_.end && !may_take(at_, {right_begin, gap_.end})) return;
     std::vector<PlannedStage> stages = stages_;
     if (left_end > gap_.begin) stages[at_ - 1].units.end = left_end;
     if (right_begin < gap_.end) stages[at_].units.begin = right_begin;
     if (left_end == right_begin) return consider(stages);
     stages.insert(stages.begin() + static_cast<std::ptrdiff_t>(at_), {0, {left_end, right_begin}});
     for (std::uint32_t v = 0; v < problem_.devices.size(); ++v) {
-      if (!problem_.devices[v].may_compute || is_beside(v)) continue;
+      if (!rules_.may_run(v, {left_end, right_begin}) || is_beside(v)) continue;
+      if (problem_.ring != Ring::AnyDevice && runs_a_stage(v)) continue;
       stages[at_].device = v;
       consider(stages);
     }
   }
 
-  bool may_compute(std::size_t stage) const { return problem_.devices[stages_[stage].device].may_compute; }
+  bool may_take(std::size_t stage, Range units) const { return rules_.may_run(stages_[stage].device, units); }
+  bool runs_a_stage(std::uint32_t device) const {
+    return std::any_of(stages_.begin(), stages_.end(),
+                       [&](const PlannedStage& s) { return s.device == device; });
+  }
   bool is_beside(std::uint32_t device) const {
     return (at_ > 0 && stages_[at_ - 1].device == device) ||
            (at_ < stages_.size() && stages_[at_].device == device);
@@ -64,6 +70,7 @@ class Repair {
 
   void consider(const std::vector<PlannedStage>& stages) {
     const double seconds = times_.of(stages);
+    if (seconds == kNever) return;
     if (problem_.objective == Objective::Balanced && memory_allows(problem_, stages))
       tried_.push_back({seconds, stages});
     keep_if_less(seconds, stages);
@@ -96,6 +103,7 @@ class Repair {
   };
 
   const PlanProblem& problem_;
+  PlacementRules rules_;
   ObjectiveTimes times_;
   std::vector<PlannedStage> stages_;
   Range gap_;

@@ -12,7 +12,8 @@ SearchSpace::SearchSpace(const PlanProblem& problem, const UnitMemory& memory, c
       devices_(std::move(devices)),
       ceiling_(ceiling),
       num_units_(static_cast<std::uint32_t>(problem.units.size())),
-      layers_(layers_of(problem)) {
+      layers_(layers_of(problem)),
+      rules_(problem) {
   reach_.reserve(devices_.size() * (num_units_ + std::size_t{1}));
   for (const std::uint32_t device : devices_) {
     const std::uint64_t room = room_of(problem, device);
@@ -22,7 +23,8 @@ SearchSpace::SearchSpace(const PlanProblem& problem, const UnitMemory& memory, c
     };
     for (std::uint32_t begin = 0; begin <= num_units_; ++begin) {
       std::uint32_t end = begin;
-      while (end < num_units_ && fits({begin, end + 1}) &&
+      const std::uint32_t last = rules_.furthest(device, begin);
+      while (end < last && fits({begin, end + 1}) &&
              !(ceiling_.times && ceiling_.times->stage(device, begin, end + 1) > ceiling_.seconds)) {
         ++end;
       }
@@ -42,11 +44,13 @@ double SearchSpace::exit(std::uint32_t v) const {
 }
 
 bool SearchSpace::may_close(std::uint32_t v, std::uint32_t prefix, std::uint32_t suffix) const {
-  const std::uint64_t scratch = stage_scratch(problem_, devices_[v], {0, prefix}) +
-                                stage_scratch(problem_, devices_[v], {suffix, num_units_});
+  const std::uint32_t device = devices_[v];
+  if (!may_close_ring(problem_, device)) return false;
+  if (!rules_.may_run(device, {0, prefix}) || !rules_.may_run(device, {suffix, num_units_})) return false;
+  const std::uint64_t scratch =
+      stage_scratch(problem_, device, {0, prefix}) + stage_scratch(problem_, device, {suffix, num_units_});
   if (memory_.of_ends(prefix, suffix) + scratch > room_[v]) return false;
   if (!ceiling_.times) return true;
-  const std::uint32_t device = devices_[v];
   return ceiling_.times->stage(device, 0, prefix) + ceiling_.times->stage(device, suffix, num_units_) <=
          ceiling_.seconds;
 }

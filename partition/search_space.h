@@ -1,14 +1,12 @@
 #pragma once
 
 #include <cstdint>
-#include <limits>
 #include <vector>
 
 #include "partition/cost.h"
+#include "partition/placement_rules.h"
 
 namespace shoal {
-
-inline constexpr double kNever = std::numeric_limits<double>::infinity();
 
 // Stages, devices and hops that take longer than `seconds` under `times` are forbidden; none if `times` is
 // null.
@@ -39,7 +37,8 @@ class SearchSpace {
   const Ceiling& ceiling() const { return ceiling_; }
   std::uint64_t room(std::uint32_t v) const { return room_[v]; }
 
-  // The furthest end of a stage that begins at `begin`: memory and the ceiling allow every end up to it.
+  // The furthest end of a stage that begins at `begin`: memory, rules and the ceiling allow every end up to
+  // it.
   std::uint32_t reach(std::uint32_t v, std::uint32_t begin) const {
     return reach_[v * (num_units_ + std::size_t{1}) + begin];
   }
@@ -56,7 +55,7 @@ class SearchSpace {
   double entry(std::uint32_t v) const;
   double exit(std::uint32_t v) const;
 
-  // May `v` run [0, prefix) and also [suffix, num_units)?
+  // May `v` run [0, prefix) and, after others, also [suffix, num_units)?
   bool may_close(std::uint32_t v, std::uint32_t prefix, std::uint32_t suffix) const;
   // What the last units and the return cost on `v`, which already runs [0, prefix): to be joined to the path
   // so far.
@@ -70,6 +69,7 @@ class SearchSpace {
   Ceiling ceiling_;
   std::uint32_t num_units_;
   Range layers_;
+  PlacementRules rules_;
   std::vector<std::uint64_t> room_;
   std::vector<std::uint32_t> reach_;
 };

@@ -19,6 +19,22 @@ bool same_cost(const UnitCost& a, const UnitCost& b) {
   return a.decode == b.decode && a.batch32 == b.batch32 && a.per_1k_context == b.per_1k_context;
 }
 
+// Is no device barred from one layer and not from another, and is what it would have to load the same for
+// each?
+bool has_uniform_rules(const PlanProblem& problem) {
+  const PlacementRules rules(problem);
+  const auto head = static_cast<std::uint32_t>(problem.units.size()) - 1;
+  for (std::uint32_t v = 0; v < problem.devices.size(); ++v) {
+    const bool may_run_first = rules.may_run(v, {1, 2});
+    for (std::uint32_t u = 1; u < head; ++u) {
+      if (rules.may_run(v, {u, u + 1}) != may_run_first) return false;
+      if (problem.expected_tokens > 0 && load_seconds(problem, v, u) != load_seconds(problem, v, 1))
+        return false;
+    }
+  }
+  return true;
+}
+
 // What a device does besides layers.
 enum Role : std::uint32_t { kMiddle, kFirst, kLast, kBoth, kNumRoles };
 
@@ -123,6 +139,7 @@ class UniformSearch {
       if (last == first || order == kNever || hopeless(space.times().join(order, least_compute))) continue;
       const double way_out = space.times().join(order, space.exit(last));
       try_ends(used, first, last, way_out, false);
+      if (!may_close_ring(space.problem(), space.device(first))) continue;
       const double way_back = space.times().join(
           space.times().join(order, hops_[last * num_devices_ + first]), space.exit(first));
       try_ends(used, first, last, way_back, true);
@@ -312,8 +329,8 @@ class UniformSearch {
 
 bool has_uniform_layers(const PlanProblem& problem) {
   const std::size_t num_units = problem.units.size();
-  if (num_units < 3 || !(layers_of(problem) == Range{1, static_cast<std::uint32_t>(num_units) - 1}))
-    return false;
+  if (num_units < 3 || !has_uniform_rules(problem)) return false;
+  if (!(layers_of(problem) == Range{1, static_cast<std::uint32_t>(num_units) - 1})) return false;
   if (problem.units.front().output_bytes != problem.units[1].output_bytes) return false;
   for (std::size_t u = 2; u + 1 < num_units; ++u) {
     if (!same_shape(problem.units[1], problem.units[u])) return false;

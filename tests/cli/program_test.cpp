@@ -78,6 +78,8 @@ TEST_CASE("misuse ends with status 2 and says what is wrong") {
       {"score", "--top", "401", "x"},
       {"pull", "--sha256", "abc"},
       {"bench", "--threads", "0"},
+      {"plan", "--objective", "latency"},
+      {"plan", "--problem", "x", "--objective", "speed"},
       {"bench", "--prefill", "many"},
       {"bench", "--batch", "33"},
       {"bench", "--repeat", "0"},
@@ -282,6 +284,60 @@ TEST_CASE("control tokens of a text become their ids only where that was asked f
   };
   CHECK(count(true) == 1);
   CHECK(count(false) > 1);
+}
+
+namespace {
+
+constexpr int kNoPlan = 3;
+
+nlohmann::json planning_problem(std::uint64_t memory_bytes) {
+  const auto device = [&](const char* name, double seconds) {
+    return nlohmann::json{
+        {"name", name}, {"memory_bytes", memory_bytes}, {"seconds", {seconds, seconds, seconds}}};
+  };
+  const auto unit = [](const char* name) {
+    return nlohmann::json{{"name", name}, {"memory_bytes", 100}, {"activation_bytes", 1000}};
+  };
+  return {{"units", {unit("a"), unit("b"), unit("c")}},
+          {"devices", {device("hub", 3), device("cam", 1)}},
+          {"links", {{"latency_s", {{0, 0.5}, {0.25, 0}}}, {"bytes_per_s", {{0, 4000}, {8000, 0}}}}},
+          {"source", "hub"},
+          {"input_bytes", 2000},
+          {"return_to_source", true},
+          {"return_bytes", 800},
+          {"pins", nlohmann::json::object()}};
+}
+
+}  // namespace
+
+TEST_CASE("a problem from elsewhere is planned, and what no plan can meet ends with status 3") {
+  const ScratchFolder home;
+  const std::string ample = home.write("ample.json", planning_problem(300).dump());
+  const auto plan = [&](const std::string& file, const std::string& objective) {
+    return shoal_in(home, {"plan", "--problem", file, "--objective", objective, "--json"});
+  };
+  const ProgramRun latency = plan(ample, "latency");
+  REQUIRE(latency.status == 0);
+  const nlohmann::json answer = nlohmann::json::parse(latency.output);
+  CHECK(answer["stages"] == nlohmann::json::parse(R"([{"device": "cam", "begin": 0, "end": 3}])"));
+  CHECK(answer["seconds"].get<double>() == doctest::Approx(0.5 + 2000 / 4000.0 + 3 + 0.25 + 800 / 8000.0));
+  CHECK(answer["bottleneck_seconds"].get<double>() == doctest::Approx(3));
+  CHECK(answer["optimal"] == true);
+  const nlohmann::json busy = nlohmann::json::parse(plan(ample, "throughput").output);
+  CHECK(busy["bottleneck_seconds"].get<double>() == doctest::Approx(3));
+  CHECK(busy["lower_bound"].get<double>() == doctest::Approx(3));
+  CHECK(holds(shoal_in(home, {"plan", "--problem", ample}).output, "proven the best"));
+
+  const ProgramRun short_of_memory = plan(home.write("short.json", planning_problem(140).dump()), "latency");
+  CHECK(short_of_memory.status == kNoPlan);
+  CHECK(holds(short_of_memory.output, "{\"error\":\"the model needs 300 bytes"));
+  CHECK(holds(short_of_memory.output, "20 bytes short"));
+  nlohmann::json wrong = planning_problem(300);
+  wrong["units"][1]["memory_bytes"] = -1;
+  const ProgramRun malformed = plan(home.write("wrong.json", wrong.dump()), "latency");
+  CHECK(malformed.status == kFailed);
+  CHECK(holds(malformed.output, "units[1].memory_bytes"));
+  CHECK(plan(home.file("missing.json"), "latency").status == kFailed);
 }
 
 }  // namespace

@@ -8,6 +8,21 @@
 namespace shoal {
 namespace {
 
+double loading_of(const PlanProblem& problem, const PlannedStage& stage) {
+  if (problem.expected_tokens <= 0) return 0;
+  const DeviceProfile& device = problem.devices[stage.device];
+  double seconds = 0;
+  for (std::uint32_t u = stage.units.begin; u < stage.units.end; ++u) {
+    const UnitPlace place = device.places.empty() ? UnitPlace::Nowhere : device.places[u];
+    const auto weights = static_cast<double>(problem.units[u].weight_bytes);
+    if (place == UnitPlace::InMemory) continue;
+    seconds +=
+        weights / (place == UnitPlace::OnDisk ? device.disk_bytes_per_second : device.fetch_bytes_per_second);
+    seconds += static_cast<double>(problem.units[u].live_kv_bytes) / device.fetch_bytes_per_second;
+  }
+  return seconds / problem.expected_tokens;
+}
+
 double visit(const PlanProblem& problem, const PlannedStage& stage, double rows) {
   const DeviceProfile& device = problem.devices[stage.device];
   double seconds = device.step_overhead;
@@ -90,14 +105,15 @@ class BruteForce {
   }
 
   void judge() {
-    if (!enough_layers(problem_, stages_) || !slow_fits(problem_, stages_)) return;
-    const double latency = slow_latency(problem_, stages_);
+    if (!enough_layers(problem_, stages_) || !slow_fits(problem_, stages_) || !slow_obeys(problem_, stages_))
+      return;
+    const double latency = slow_latency(problem_, stages_, true);
     if (problem_.objective == Objective::Balanced) {
-      all_.push_back({slow_bottleneck(problem_, stages_), latency, devices_of(stages_).size()});
+      all_.push_back({slow_bottleneck(problem_, stages_, true), latency, devices_of(stages_).size()});
       return;
     }
     const double objective =
-        problem_.objective == Objective::Latency ? latency : slow_bottleneck(problem_, stages_);
+        problem_.objective == Objective::Latency ? latency : slow_bottleneck(problem_, stages_, true);
     const std::size_t num_devices = devices_of(stages_).size();
     const double slack = 1e-9 * objective;
     if (best_ && objective > best_->objective + slack) return;
@@ -116,14 +132,14 @@ class BruteForce {
 
 }  // namespace
 
-double slow_latency(const PlanProblem& problem, const std::vector<PlannedStage>& stages) {
+double slow_latency(const PlanProblem& problem, const std::vector<PlannedStage>& stages, bool loading) {
   const auto seconds = [](const LinkProfile& link, std::uint64_t bytes) {
     return link.latency + static_cast<double>(bytes) / link.bytes_per_second;
   };
   double total = seconds(problem.from_hub[stages.front().device], problem.input_bytes) +
                  seconds(problem.to_hub[stages.back().device], problem.result_bytes);
   for (std::size_t i = 0; i < stages.size(); ++i) {
-    total += visit(problem, stages[i], 1);
+    total += visit(problem, stages[i], 1) + (loading ? loading_of(problem, stages[i]) : 0);
     if (i + 1 == stages.size() || stages[i].device == stages[i + 1].device) continue;
     total += seconds(problem.links[stages[i].device][stages[i + 1].device],
                      problem.units[stages[i].units.end - 1].output_bytes);
@@ -131,12 +147,14 @@ double slow_latency(const PlanProblem& problem, const std::vector<PlannedStage>&
   return total;
 }
 
-double slow_bottleneck(const PlanProblem& problem, const std::vector<PlannedStage>& stages) {
+double slow_bottleneck(const PlanProblem& problem, const std::vector<PlannedStage>& stages, bool loading) {
   const auto num_devices = static_cast<double>(devices_of(stages).size());
   const double rows = problem.rows_per_step > 0 ? problem.rows_per_step : problem.num_streams / num_devices;
   std::map<std::uint32_t, double> busy;
-  for (const PlannedStage& stage : stages)
+  for (const PlannedStage& stage : stages) {
     busy[stage.device] += visit(problem, stage, std::max(1.0, rows)) / rows;
+    if (loading) busy[stage.device] += loading_of(problem, stage);
+  }
   double most = std::max(
       static_cast<double>(problem.input_bytes) / problem.from_hub[stages.front().device].bytes_per_second,
       static_cast<double>(problem.result_bytes) / problem.to_hub[stages.back().device].bytes_per_second);
@@ -152,7 +170,7 @@ double slow_bottleneck(const PlanProblem& problem, const std::vector<PlannedStag
 
 bool slow_fits(const PlanProblem& problem, const std::vector<PlannedStage>& stages) {
   for (const std::uint32_t device : devices_of(stages)) {
-    std::uint64_t bytes = problem.fixed_bytes;
+    std::uint64_t bytes = problem.fixed_bytes + problem.devices[device].standby_bytes;
     std::uint64_t scratch = 0;
     std::map<std::uint64_t, std::uint64_t> shared;
     for (const PlannedStage& stage : stages) {
@@ -161,7 +179,7 @@ bool slow_fits(const PlanProblem& problem, const std::vector<PlannedStage>& stag
       for (std::uint32_t u = stage.units.begin; u < stage.units.end; ++u) {
         const UnitShape& unit = problem.units[u];
         const std::uint64_t tied = unit.tied_group ? unit.tied_bytes : 0;
-        bytes += unit.weight_bytes - tied + unit.kv_bytes;
+        bytes += unit.weight_bytes - tied + unit.kv_bytes * problem.num_sequences;
         if (tied) shared[unit.tied_group] = std::max(shared[unit.tied_group], tied);
       }
     }
@@ -169,6 +187,27 @@ bool slow_fits(const PlanProblem& problem, const std::vector<PlannedStage>& stag
     if (bytes + scratch > problem.devices[device].memory_bytes) return false;
   }
   return true;
+}
+
+bool slow_obeys(const PlanProblem& problem, const std::vector<PlannedStage>& stages) {
+  bool obeys =
+      !problem.from_hub[stages.front().device].closed && !problem.to_hub[stages.back().device].closed;
+  for (std::size_t i = 0; i < stages.size(); ++i) {
+    const std::uint32_t device = stages[i].device;
+    if (i > 0 && stages[i - 1].device != device)
+      obeys = obeys && !problem.links[stages[i - 1].device][device].closed;
+    for (std::uint32_t u = stages[i].units.begin; u < stages[i].units.end; ++u) {
+      const std::vector<bool>& bans = problem.devices[device].bans;
+      obeys = obeys && (bans.empty() || !bans[u]);
+      for (const Pin& pin : problem.pins) obeys = obeys && (pin.unit != u || pin.device == device);
+    }
+  }
+  if (stages.size() != devices_of(stages).size()) {
+    obeys = obeys && problem.ring != Ring::NoDevice;
+    obeys = obeys && (problem.ring == Ring::AnyDevice || stages.front().device == problem.ring_device);
+  }
+  const bool limited = problem.most_bottleneck > 0 && problem.objective == Objective::Latency;
+  return obeys && (!limited || slow_bottleneck(problem, stages, true) <= problem.most_bottleneck);
 }
 
 std::optional<BruteForceBest> brute_force_balanced(const PlanProblem& problem) {

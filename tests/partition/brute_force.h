@@ -10,9 +10,14 @@ namespace shoal {
 
 // Slow and obvious twins of the planner's cost model and search, written from the formulas in
 // partition/cost.h.
-double slow_latency(const PlanProblem& problem, const std::vector<PlannedStage>& stages);
-double slow_bottleneck(const PlanProblem& problem, const std::vector<PlannedStage>& stages);
+// `loading`: what a device must load first counts too, as it does in choosing a plan.
+double slow_latency(const PlanProblem& problem, const std::vector<PlannedStage>& stages,
+                    bool loading = false);
+double slow_bottleneck(const PlanProblem& problem, const std::vector<PlannedStage>& stages,
+                       bool loading = false);
+// Memory, and every rule: pins, bans, closed links, the ring, most_bottleneck.
 bool slow_fits(const PlanProblem& problem, const std::vector<PlannedStage>& stages);
+bool slow_obeys(const PlanProblem& problem, const std::vector<PlannedStage>& stages);
 
 struct BruteForceBest {
   double objective = 0;

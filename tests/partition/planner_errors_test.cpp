@@ -48,8 +48,7 @@ TEST_CASE("where the sum fits but no split does, the unit that finds no room is 
   CHECK(error.code() == ErrorCode::OutOfMemory);
   CHECK(error.message() ==
         "the model needs 25 MB and the devices give 28 MB, but no split into whole units fits: at best 4 of "
-        "5 units are "
-        "placed and the head (5.10 MB) finds no room; add memory or a device");
+        "5 units are placed and the head (5.10 MB) finds no room; 1.10 MB more on each device would do");
 }
 
 TEST_CASE("min_stages beyond the devices at hand is refused with both numbers") {

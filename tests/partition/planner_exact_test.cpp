@@ -33,9 +33,11 @@ void check_against_brute_force(const PlanProblem& problem, Tally& tally) {
   CHECK(plan->optimal);
   CHECK(plan->lower_bound <= truth->objective * (1 + 1e-9));
   CHECK(slow_fits(problem, plan->stages));
-  const double ours = latency ? slow_latency(problem, plan->stages) : slow_bottleneck(problem, plan->stages);
+  CHECK(slow_obeys(problem, plan->stages));
+  const double ours =
+      latency ? slow_latency(problem, plan->stages, true) : slow_bottleneck(problem, plan->stages, true);
   CHECK(ours == doctest::Approx(truth->objective).epsilon(1e-9));
-  CHECK(slow_latency(problem, plan->stages) == doctest::Approx(truth->latency).epsilon(1e-9));
+  CHECK(slow_latency(problem, plan->stages, true) == doctest::Approx(truth->latency).epsilon(1e-9));
   CHECK(plan->prediction.seconds_per_token ==
         doctest::Approx(slow_latency(problem, plan->stages)).epsilon(1e-9));
   CHECK(plan->prediction.bottleneck_seconds ==
@@ -45,7 +47,7 @@ void check_against_brute_force(const PlanProblem& problem, Tally& tally) {
   tally.bound_by_min_stages += problem.min_stages > 1;
 }
 
-Tally check_many(std::uint64_t first_seed, int count, Objective objective, bool uniform) {
+Tally check_many(std::uint64_t first_seed, int count, Objective objective, bool uniform, bool rules = false) {
   Tally tally;
   for (int i = 0; i < count; ++i) {
     const std::uint64_t seed = first_seed + static_cast<std::uint64_t>(i);
@@ -56,6 +58,7 @@ Tally check_many(std::uint64_t first_seed, int count, Objective objective, bool 
     PlanProblem problem = random_problem(seed, shape);
     problem.objective = objective;
     if (seed % 4 == 1) problem.min_stages = 1 + static_cast<std::uint32_t>(seed / 4 % 4);
+    if (rules) add_random_rules(problem, seed);
     CAPTURE(seed);
     check_against_brute_force(problem, tally);
   }
@@ -83,6 +86,17 @@ TEST_CASE("the plan of least latency is the one that brute force finds") {
 
 TEST_CASE("the plan of most throughput is the one that brute force finds") {
   check_variety(check_many(100'000, 1500, Objective::Throughput, false));
+}
+
+TEST_CASE("pins, bans, closed links, rings and what must be loaded are obeyed, and the best plan is found") {
+  for (const Objective objective : {Objective::Latency, Objective::Throughput}) {
+    for (const bool uniform : {false, true}) {
+      const Tally tally = check_many(600'000, 500, objective, uniform, true);
+      CHECK(tally.infeasible < tally.problems * 4 / 5);
+      CHECK(tally.several_devices > tally.problems / 20);
+      CHECK(tally.returns > 0);
+    }
+  }
 }
 
 TEST_CASE("problems with uniform layers get the plan that brute force finds") {

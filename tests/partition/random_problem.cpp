@@ -91,6 +91,36 @@ PlanProblem random_problem(std::uint64_t seed, const ProblemShape& shape) {
   return problem;
 }
 
+void add_random_rules(PlanProblem& problem, std::uint64_t seed) {
+  std::mt19937_64 random(seed ^ 0x5EED);
+  const std::uint64_t num_units = problem.units.size(), num_devices = problem.devices.size();
+  const auto one_in = [&](std::uint64_t n) { return whole(random, 1, n) == 1; };
+  problem.ring = static_cast<Ring>(whole(random, 0, 2));
+  problem.ring_device = static_cast<std::uint32_t>(whole(random, 0, num_devices - 1));
+  if (one_in(3)) {
+    problem.pins.push_back({static_cast<std::uint32_t>(whole(random, 0, num_units - 1)),
+                            static_cast<std::uint32_t>(whole(random, 0, num_devices - 1))});
+  }
+  problem.num_sequences = static_cast<std::uint32_t>(whole(random, 1, 3));
+  const bool loads = one_in(2);
+  if (loads) problem.expected_tokens = uniform(random, 10, 1000);
+  for (UnitShape& unit : problem.units) unit.live_kv_bytes = whole(random, 0, 500'000);
+  for (DeviceProfile& device : problem.devices) {
+    if (one_in(4)) device.standby_bytes = whole(random, 0, 4'000'000);
+    for (std::size_t u = 0; u < num_units && one_in(2); ++u) device.bans.push_back(one_in(6));
+    device.bans.resize(device.bans.empty() ? 0 : num_units, false);
+    for (std::size_t u = 0; u < num_units && loads; ++u)
+      device.places.push_back(static_cast<UnitPlace>(whole(random, 0, 2)));
+    device.disk_bytes_per_second = uniform(random, 2e7, 5e8);
+    device.fetch_bytes_per_second = uniform(random, 1e6, 1e8);
+  }
+  for (auto& row : problem.links) {
+    for (LinkProfile& link : row) link.closed = one_in(10);
+  }
+  for (LinkProfile& link : problem.from_hub) link.closed = one_in(10);
+  for (LinkProfile& link : problem.to_hub) link.closed = one_in(10);
+}
+
 PlanProblem equal_devices(std::uint32_t num_devices, std::uint32_t num_layers) {
   PlanProblem problem;
   for (std::uint32_t u = 0; u < num_layers + 2; ++u) {

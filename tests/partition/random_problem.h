@@ -18,6 +18,10 @@ struct ProblemShape {
 // Unequal devices, asymmetric links from wire to poor Wi-Fi, tied embedding and head in half the problems.
 PlanProblem random_problem(std::uint64_t seed, const ProblemShape& shape);
 
+// Adds what a problem may also ask: pins, bans, closed links, who may close the ring, standby, several
+// sequences, and what a change of plan would have to load. Some problems then have no plan.
+void add_random_rules(PlanProblem& problem, std::uint64_t seed);
+
 // `num_devices` alike, each holding the whole model, on equal links.
 PlanProblem equal_devices(std::uint32_t num_devices, std::uint32_t num_layers);
 
