@@ -1,5 +1,7 @@
 #include "cli/process_plan.h"
 
+#include <algorithm>
+
 namespace shoal {
 namespace {
 
@@ -52,11 +54,15 @@ ChildCommand coordinator_process(const ClusterProcesses& cluster, const std::str
   add(arguments, "--address", config.address);
   add(arguments, "--cluster-port", config.cluster_port);
   add(arguments, "--min-stages", config.min_stages);
-  add(arguments, "--expect", config.devices.size());
+  add(arguments, "--expect",
+      static_cast<std::uint64_t>(std::ranges::count(config.devices, true, &DeviceConfig::may_compute)));
   add(arguments, "--context", config.context);
   add(arguments, "--kv-positions", config.kv_positions);
   add(arguments, "--max-sequences", config.max_sequences);
   add(arguments, "--objective", config.objective);
+  for (const DeviceConfig& device : config.devices) {
+    if (!device.may_compute) add(arguments, "--ban", device.name);
+  }
   arguments.emplace_back("--quiet");  // the join token stays out of the log
   if (!api_key.empty())
     command.environment.emplace_back("SHOAL_API_KEY", api_key);  // and the key out of the process list

@@ -17,7 +17,7 @@ HOMES = {
     "curl": ["cli/download.cpp", "cli/http_client.cpp"],
     "flatbuffers": ["transport/wire_flat.h"],
     "hwloc.h": ["worker/device_facts.cpp"],
-    "nlohmann": ["cli/bench_tables.cpp", "cli/chat_stream.cpp", "cli/cluster_tables.cpp",
+    "nlohmann": ["cli/bench_tables.cpp", "cli/capacity_tables.cpp", "cli/chat_stream.cpp", "cli/cluster_tables.cpp",
                  "cli/commands/score_command.cpp",
                  "cli/commands/tokenize_command.cpp", "cli/http_client.cpp", "cli/score_source.cpp", "cli/up_session.cpp",
                  "coordinator/cluster_view.cpp", "coordinator/http/json_reader.cpp", "text/jinja/json_value.cpp"],
