@@ -87,16 +87,19 @@ std::string render_devices(const CapacityReport& report) {
   return text;
 }
 
+// Those that carry no more than beats are not shown.
 std::string render_links(const CapacityReport& report) {
-  if (report.links.empty()) return "";
   constexpr std::size_t kMostLinks = 8;
+  constexpr double kWorthARow = 0.0005;
   TextTable table({{"link"}, {"busy", Align::Right}, {"carried", Align::Right}});
-  for (std::size_t i = 0; i < std::min(report.links.size(), kMostLinks); ++i) {
-    const LinkUseReport& link = report.links[i];
+  std::size_t shown = 0;
+  for (const LinkUseReport& link : report.links) {
+    if (link.busy < kWorthARow || shown == kMostLinks) break;
     table.add_row(
         {link.from + " -> " + link.to, formatted("%.1f %%", link.busy * 100), megabytes(link.bytes)});
+    ++shown;
   }
-  return "\n" + table.render();
+  return shown == 0 ? "" : "\n" + table.render();
 }
 
 std::string render_recoveries(const CapacityReport& report) {
