@@ -39,45 +39,64 @@ PlanProblem with_twin(const PlanProblem& problem, std::size_t like) {
   return larger;
 }
 
-// Tokens per second of all streams, or of one where one is all there is.
-double speed_of(const Prediction& prediction) { return prediction.tokens_per_second; }
-
 struct Addition {
   std::string kind;
   double gain = 0;  // speed with it over speed without
 };
 
-// The kind of device, of those that are there, of which one more brings most.
-Addition best_addition(const CapacityRun& run) {
+// What the advice is about: how much the busiest device or link can pass, with steps of as many rows as there
+// were, or how soon one stream's token comes.
+enum class Wanted { Throughput, Latency };
+
+double seconds_of(const Prediction& prediction, Wanted wanted) {
+  return wanted == Wanted::Latency ? prediction.seconds_per_token : prediction.bottleneck_seconds;
+}
+
+// The problem that the plan which serves was made for, as the load turned out to be.
+PlanProblem problem_of(const CapacityRun& run, Wanted wanted) {
+  PlanProblem problem = run.hub().active->problem;
+  problem.objective = wanted == Wanted::Latency ? Objective::Latency : Objective::Throughput;
+  problem.rows_per_step = run.mean_rows_per_step();
+  return problem;
+}
+
+// The kind of device, of those that are there, of which one more brings most over `seconds`.
+Addition best_addition(const CapacityRun& run, const PlanProblem& problem, Wanted wanted, double seconds) {
   Addition best;
-  if (!run.hub().active) return best;
-  const PlanVersion& active = *run.hub().active;
-  PlanProblem problem = active.problem;
-  problem.num_streams = static_cast<std::uint32_t>(std::max(1L, std::lround(run.mean_running())));
-  problem.objective = problem.num_streams > 1 ? Objective::Throughput : Objective::Latency;
-  const Result<Prediction> now = predict(problem, active.plan.stages);
-  if (!now) return best;
   std::set<std::string> tried;
-  for (std::size_t i = 0; i < active.devices.size() && tried.size() < kMostKindsTried; ++i) {
-    const CapacityDevice& device = run.pipeline().devices[raw(active.devices[i]) - 1];
+  const std::vector<DeviceId>& devices = run.hub().active->devices;
+  for (std::size_t i = 0; i < devices.size() && tried.size() < kMostKindsTried; ++i) {
+    const CapacityDevice& device = run.pipeline().devices[raw(devices[i]) - 1];
     const std::string kind = device.kind.empty() ? "device like " + device.name : device.kind;
     if (!tried.insert(kind).second) continue;
     const Result<Plan> plan = make_plan(with_twin(problem, i));
-    const double gain = plan ? speed_of(plan->prediction) / speed_of(*now) : 0;
+    const double gain = plan ? seconds / seconds_of(plan->prediction, wanted) : 0;
     if (gain > best.gain) best = {kind, gain};
   }
   return best;
 }
 
-std::string advice(const CapacityRun& run) {
-  const Addition addition = best_addition(run);
-  const std::string streams = std::to_string(std::max(1L, std::lround(run.mean_running())));
-  if (addition.gain < kWorthSaying) {
-    return "; by the planner's account one more device of a kind that is there would not help " + streams +
-           (streams == "1" ? " stream" : " streams together");
+// First what another plan over the same devices would bring, then one more device.
+std::string advice(const CapacityRun& run, Wanted wanted) {
+  if (!run.hub().active) return "";
+  const PlanProblem problem = problem_of(run, wanted);
+  const Result<Prediction> now = predict(problem, run.hub().active->plan.stages);
+  const Result<Plan> best_plan = make_plan(problem);
+  if (!now || !best_plan) return "";
+  const char* objective = wanted == Wanted::Latency ? "latency" : "throughput";
+  const char* what = wanted == Wanted::Latency ? " faster tokens" : " more";
+  const double best_seconds = seconds_of(best_plan->prediction, wanted);
+  const double replanned = seconds_of(*now, wanted) / best_seconds;
+  std::string text;
+  if (replanned >= kWorthSaying) {
+    text = std::string("; a plan for ") + objective + " would bring " + percent(replanned - 1) + what +
+           " with what is there";
   }
-  return "; one more " + addition.kind + " would bring " + percent(addition.gain - 1) + " more tokens to " +
-         streams + (streams == "1" ? " stream" : " streams together");
+  const Addition addition = best_addition(run, problem, wanted, best_seconds);
+  if (addition.gain < kWorthSaying)
+    return text + "; by the planner's account one more device of a kind that is there would not help";
+  return text + "; one more " + addition.kind + " would bring " + percent(addition.gain - 1) + what +
+         (replanned >= kWorthSaying ? " than that" : "");
 }
 
 const CapacityRun& run_named(const std::vector<const CapacityRun*>& runs, const std::string& pipeline) {
@@ -94,7 +113,7 @@ std::string device_sentence(const DeviceUse& device, const CapacityReport& repor
   const bool plural =
       device.holds.find("layers") != std::string::npos || device.holds.find('+') != std::string::npos;
   return what + (plural ? " are" : " is") + " the bottleneck: " + percent(device.busy) +
-         " busy, the next device " + percent(next) + advice(run) + ".";
+         " busy, the next device " + percent(next) + advice(run, Wanted::Throughput) + ".";
 }
 
 std::string link_sentence(const LinkUseReport& link, const CapacityReport& report) {
@@ -127,7 +146,7 @@ std::string idle_sentence(const DeviceUse* busiest, const std::vector<const Capa
   const double hops = std::accumulate(prediction.hop_seconds.begin(), prediction.hop_seconds.end(), 0.0);
   return text + "; a token of one stream takes " + rounded(prediction.seconds_per_token * 1e3) + " ms, " +
          percent(hops / prediction.seconds_per_token) + " of it on the way between devices" +
-         advice(**slowest) + ".";
+         advice(**slowest, Wanted::Latency) + ".";
 }
 
 }  // namespace

@@ -269,6 +269,16 @@ SimLinkUse CapacityRun::use_of(std::size_t from, std::size_t to) const {
   return {use.bytes - before.bytes, use.busy - before.busy};
 }
 
+double CapacityRun::mean_rows_per_step() const {
+  double steps = 0, rows = 0;
+  for (const Node& node : nodes_) {
+    if (!node.compute) continue;
+    steps += static_cast<double>(node.compute->first_steps());
+    rows += static_cast<double>(node.compute->first_rows());
+  }
+  return steps == 0 ? 1 : std::max(1.0, rows / steps);
+}
+
 std::string CapacityRun::holds(std::size_t device) const {
   if (!hub().active) return "";
   return describe_holdings(hub().model.config, *hub().active, id_of(device));

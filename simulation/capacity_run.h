@@ -69,6 +69,7 @@ class CapacityRun {
   std::string holds(std::size_t device) const;  // of the plan that serves; "" without a part
   std::uint64_t num_requests() const { return trace_of_.size(); }
   std::uint64_t num_tokens() const { return tokens_; }
+  double mean_rows_per_step() const;  // of prompts and answers; at least 1
 
  private:
   struct Node {

@@ -46,6 +46,10 @@ StagesOpened TimedCompute::open(const PlanMessage& plan, DeviceId) {
 StepDone TimedCompute::run(StepFrame frame) {
   const Range units = stages_.at(frame.stage).units;
   const double seconds = times_.step_seconds(units, frame.groups);
+  if (frame.stage == 0 && !frame.ids.empty()) {
+    ++first_steps_;
+    first_rows_ += frame.ids.size();
+  }
   StepDone done = units.end == model_.config.num_units() ? with_candidates(std::move(frame))
                                                          : with_rows(std::move(frame));
   done.seconds = seconds;

@@ -22,6 +22,10 @@ class TimedCompute final : public SimCompute {
   ProfileReport profile(const ProfileRequest&) const override { return profile_; }
   std::vector<std::uint32_t> free_kv_blocks() const override { return kv_blocks_; }
 
+  // Of the pipeline's first stage, where it ran here.
+  std::uint64_t first_steps() const { return first_steps_; }
+  std::uint64_t first_rows() const { return first_rows_; }
+
  private:
   StepDone with_candidates(StepFrame frame) const;
   StepDone with_rows(StepFrame frame);
@@ -33,6 +37,8 @@ class TimedCompute final : public SimCompute {
   std::vector<StageAssignment> stages_;
   std::vector<std::uint32_t> kv_blocks_;
   SharedBufferPool buffers_;
+  std::uint64_t first_steps_ = 0;
+  std::uint64_t first_rows_ = 0;
 };
 
 }  // namespace shoal
