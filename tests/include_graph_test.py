@@ -31,7 +31,7 @@ HOMES = {
 }
 
 # The system's own, beside C++'s (which have neither dot nor slash). A folder includes what is below it.
-SYSTEM = {"arm_neon.h", "arpa", "asm", "cpuid.h", "fcntl.h", "getopt.h", "ifaddrs.h", "immintrin.h", "malloc.h", "net", "netdb.h", "netinet", "nmmintrin.h",
+SYSTEM = {"arm_neon.h", "arpa", "asm", "cpuid.h", "fcntl.h", "getopt.h", "ifaddrs.h", "immintrin.h", "linux", "malloc.h", "net", "netdb.h", "netinet", "nmmintrin.h",
           "poll.h", "sched.h", "signal.h", "sys", "unistd.h"}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)')
