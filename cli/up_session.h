@@ -26,9 +26,9 @@ class StateLock {
   int file_;
 };
 
-// One run of `shoal up`: the coordinator, then a worker for each device whose address is this machine's, kept
-// running until `stop`. Talks to the person on stdout (what is ready, how to use it) and stderr (progress,
-// news).
+// One run of `shoal up`: the coordinator, then a worker for each device whose address is this machine's
+// (emulated: for every device, after the test hosts they run on), kept running until `stop`. Talks to the
+// person on stdout (what is ready, how to use it) and stderr (progress, news).
 class UpSession {
  public:
   struct Options {
@@ -43,6 +43,7 @@ class UpSession {
   Status run();
 
  private:
+  Status start_links();
   Status start_coordinator();
   Status start_workers();
   Status wait_until_ready();
