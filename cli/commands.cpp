@@ -8,6 +8,7 @@ void add_commands(CLI::App& app, int& status) {
   add_chat_command(app, status);
   add_status_command(app, status);
   add_plan_command(app, status);
+  add_simulate_command(app, status);
   add_pull_command(app, status);
   add_score_command(app, status);
   add_bench_command(app, status);

@@ -14,6 +14,7 @@ void add_chat_command(CLI::App& app, int& status);
 void add_run_command(CLI::App& app, int& status);
 void add_status_command(CLI::App& app, int& status);
 void add_plan_command(CLI::App& app, int& status);
+void add_simulate_command(CLI::App& app, int& status);
 void add_score_command(CLI::App& app, int& status);
 void add_bench_command(CLI::App& app, int& status);
 void add_tokenize_command(CLI::App& app, int& status);

@@ -20,6 +20,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kCoordinator = "coordinator";
+constexpr const char* kLinks = "linklab.hosts";  // no device's name has a dot
+constexpr const char* kDoor = "linklab.door";
 constexpr Duration kTend = std::chrono::milliseconds(100);
 constexpr Duration kLookInterval = std::chrono::seconds(1);
 constexpr std::chrono::milliseconds kAnswerPatience(2000);
@@ -89,7 +91,8 @@ Status UpSession::run() {
     return fail(ErrorCode::Unavailable,
                 "creating " + options_.cluster.log_directory() + ": " + error.message());
   bar_.emplace("starting");
-  Status status = start_coordinator();
+  Status status = options_.cluster.has_links() ? start_links() : Status();
+  if (status && !stop_) status = start_coordinator();
   if (status && !stop_) status = start_workers();
   if (status && !stop_) status = wait_until_ready();
   bar_.reset();
@@ -99,6 +102,25 @@ Status UpSession::run() {
   }
   supervisor_.stop();
   return status;
+}
+
+// The hosts, and the way in to one of them: each says when it is there.
+Status UpSession::start_links() {
+  const ClusterProcesses& cluster = options_.cluster;
+  std::ofstream(cluster.links_file()) << cluster.emulation->links;
+  supervisor_.set_starting(true);
+  for (const auto& [name, command] :
+       {std::pair(kLinks, links_process(cluster)), std::pair(kDoor, door_process(cluster))}) {
+    if (Status up = supervisor_.start(name, command); !up) return up;
+    while (!stop_ && !supervisor_.has_said(name, "ready")) {
+      supervisor_.tend(kTend);
+      if (!supervisor_.last_end(name).empty())
+        return fail(ErrorCode::Unavailable,
+                    "the emulated network cannot start:\n" + supervisor_.last_lines(name));
+      bar_->update(-1, "making test hosts");
+    }
+  }
+  return {};
 }
 
 // A coordinator that ends before it ever answered would end the same way again: a taken port, a broken model.
@@ -126,7 +148,9 @@ Status UpSession::start_coordinator() {
 Status UpSession::start_workers() {
   print_join_commands();
   std::vector<DeviceConfig> local = options_.cluster.config.devices;
-  std::erase_if(local, [](const DeviceConfig& device) { return !is_own_address(device.address); });
+  const bool all_here = options_.cluster.emulation.has_value();
+  std::erase_if(local,
+                [&](const DeviceConfig& device) { return !all_here && !is_own_address(device.address); });
   share_memory(local);
   for (const DeviceConfig& device : local) {
     if (Status up = supervisor_.start(device.name, worker_process(options_.cluster, device)); !up) return up;
@@ -135,6 +159,7 @@ Status UpSession::start_workers() {
 }
 
 void UpSession::print_join_commands() {
+  if (options_.cluster.emulation) return;
   const std::string token = first_line_of(options_.cluster.token_file());
   bool first = true;
   for (const DeviceConfig& device : options_.cluster.config.devices) {

@@ -16,9 +16,9 @@ namespace shoal {
 // Two `shoal up` over one state directory would take each other's keys and stores.
 Result<FileLock> lock_state(const std::string& state_directory);
 
-// One run of `shoal up`: the coordinator, then a worker for each device whose address is this machine's, kept
-// running until `stop`. Talks to the person on stdout (what is ready, how to use it) and stderr (progress,
-// news).
+// One run of `shoal up`: the coordinator, then a worker for each device whose address is this machine's
+// (emulated: for every device, after the test hosts they run on), kept running until `stop`. Talks to the
+// person on stdout (what is ready, how to use it) and stderr (progress, news).
 class UpSession {
  public:
   struct Options {
@@ -33,6 +33,7 @@ class UpSession {
   Status run();
 
  private:
+  Status start_links();
   Status start_coordinator();
   Status start_workers();
   Status wait_until_ready();

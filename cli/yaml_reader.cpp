@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "base/quantity.h"
 #include "cli/nearest_name.h"
 
 namespace shoal {
@@ -19,11 +20,21 @@ struct YamlMap::Document {
 namespace {
 
 constexpr std::uintmax_t kMaxFileBytes = 1 << 20;
+constexpr double kLongestSeconds = 10 * 365.0 * 86400;
+constexpr double kLeastRate = 1e3 / 8;
+constexpr double kGreatestRate = 1e12 / 8;
 
 // What has no place of its own (an empty document, say) is said of the file's beginning.
 std::string place(const std::string& path, const YAML::Mark& mark) {
   const YAML::Mark where = mark.is_null() ? YAML::Mark() : mark;
   return path + ":" + std::to_string(where.line + 1) + ":" + std::to_string(where.column + 1);
+}
+
+// As people write it: 0.5, 1000, 1e+09.
+std::string number_text(double number) {
+  char text[32];
+  const auto [end, error] = std::to_chars(text, text + sizeof text, number);
+  return std::string(text, end);
 }
 
 std::optional<std::uint64_t> parse_bytes(const std::string& text) {
@@ -40,19 +51,17 @@ std::optional<std::uint64_t> parse_bytes(const std::string& text) {
 YamlMap::YamlMap(std::shared_ptr<Document> document, std::shared_ptr<YAML::Node> node)
     : document_(std::move(document)), node_(std::move(node)) {}
 
-Result<YamlMap> YamlMap::open(const std::string& path) {
+Result<YamlMap> YamlMap::open(const std::string& path, const std::string& what) {
   std::error_code error;
   const std::uintmax_t size = std::filesystem::file_size(path, error);
   if (error) return fail(ErrorCode::NotFound, path + ": " + error.message());
   if (size > kMaxFileBytes)
-    return fail(ErrorCode::InvalidArgument, path + " is larger than a cluster config can be (1 MB)");
+    return fail(ErrorCode::InvalidArgument, path + " is larger than a config can be (1 MB)");
   auto document = std::make_shared<Document>();
   document->path = path;
   try {
     auto root = std::make_shared<YAML::Node>(YAML::LoadFile(path));
-    if (!root->IsMap())
-      return fail(ErrorCode::InvalidArgument,
-                  place(path, root->Mark()) + ": a cluster config is a mapping (version, models, ...)");
+    if (!root->IsMap()) return fail(ErrorCode::InvalidArgument, place(path, root->Mark()) + ": " + what);
     return YamlMap(document, std::move(root));
   } catch (const YAML::Exception& problem) {
     return fail(ErrorCode::InvalidArgument, place(path, problem.mark) + ": " + problem.msg);
@@ -69,6 +78,10 @@ void YamlMap::fault_at(const YAML::Node& node, const std::string& what) {
 void YamlMap::fault(const char* key, const std::string& what) {
   const YAML::Node value = std::as_const(*node_)[key];
   fault_at(value.IsDefined() ? value : *node_, what);
+}
+
+void YamlMap::fault_unknown(const char* key, const std::string& word, const std::vector<std::string>& right) {
+  fault(key, std::string("\"") + key + "\" cannot be \"" + word + "\"" + nearest_hint(word, right));
 }
 
 std::shared_ptr<YAML::Node> YamlMap::take(const char* key) {
@@ -117,6 +130,49 @@ void YamlMap::number(const char* key, std::uint64_t& out, std::uint64_t least, s
     return fault_at(*value, std::string("\"") + key + "\" must be " + bounds);
   }
   out = parsed;
+}
+
+void YamlMap::real(const char* key, double& out, double least, double most) {
+  const auto value = take(key);
+  if (!value) return;
+  const std::string text = value->IsScalar() ? value->Scalar() : "";
+  double parsed = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), parsed);
+  const bool is_number = !text.empty() && error == std::errc() && end == text.data() + text.size();
+  if (!is_number || !(parsed >= least && parsed <= most)) {
+    return fault_at(*value, std::string("\"") + key + "\" is a number from " + number_text(least) + " to " +
+                                number_text(most));
+  }
+  out = parsed;
+}
+
+void YamlMap::time(const char* key, double& out_seconds) {
+  const auto value = take(key);
+  if (!value) return;
+  const std::optional<double> parsed = value->IsScalar() ? parse_seconds(value->Scalar()) : std::nullopt;
+  if (!parsed || *parsed > kLongestSeconds)
+    return fault_at(*value, std::string("\"") + key + "\" is a time (for example 150us, 2ms, 1.5s or 10min)");
+  out_seconds = *parsed;
+}
+
+void YamlMap::rate(const char* key, double& out_bytes_per_second) {
+  const auto value = take(key);
+  if (!value) return;
+  const std::optional<double> parsed =
+      value->IsScalar() ? parse_bytes_per_second(value->Scalar()) : std::nullopt;
+  if (!parsed || *parsed < kLeastRate || *parsed > kGreatestRate)
+    return fault_at(*value,
+                    std::string("\"") + key + "\" is a rate from 1kbit to 1000gbit (for example 100mbit)");
+  out_bytes_per_second = *parsed;
+}
+
+void YamlMap::flag(const char* key, bool& out) {
+  const auto value = take(key);
+  if (!value) return;
+  const std::string text = value->IsScalar() ? value->Scalar() : "";
+  if (text != "true" && text != "false")
+    return fault_at(*value, std::string("\"") + key + "\" is true or false");
+  out = text == "true";
 }
 
 void YamlMap::size(const char* key, std::uint64_t& out_bytes) {

@@ -18,8 +18,8 @@ namespace shoal {
 // first fault with file:line:column. Home of <yaml-cpp/yaml.h>.
 class YamlMap {
  public:
-  // The whole file as one mapping.
-  static Result<YamlMap> open(const std::string& path);
+  // The whole file as one mapping; `what` says for a reader what it should hold.
+  static Result<YamlMap> open(const std::string& path, const std::string& what);
 
   void text(const char* key, std::string& out);
   void texts(const char* key, std::vector<std::string>& out);
@@ -29,7 +29,11 @@ class YamlMap {
     number(key, value, least, most);
     out = static_cast<Integer>(value);
   }
-  void size(const char* key, std::uint64_t& out_bytes);  // 512M, 2G
+  void real(const char* key, double& out, double least, double most);
+  void size(const char* key, std::uint64_t& out_bytes);      // 512M, 2G
+  void time(const char* key, double& out_seconds);           // 150us, 2ms, 1.5s, 10min
+  void rate(const char* key, double& out_bytes_per_second);  // 100mbit, 1gbit
+  void flag(const char* key, bool& out);                     // true, false
   void one_of(const char* key, std::string& out, const std::vector<std::string>& choices);
   void map(const char* key, const std::function<void(YamlMap&)>& read);
   void maps(const char* key, const std::function<void(YamlMap&)>& read);  // a list of mappings
@@ -39,6 +43,8 @@ class YamlMap {
 
   // Faults that only the reader's owner can see; `key` names the place.
   void fault(const char* key, const std::string& what);
+  // `word` names none of these: says so, with the nearest of them.
+  void fault_unknown(const char* key, const std::string& word, const std::vector<std::string>& right);
 
   // After everything was asked for: the first fault, an unknown key among them.
   Status finish();

@@ -51,6 +51,7 @@ struct ClusterSettings {
   std::uint32_t log_bytes = 4 << 20;
   std::uint64_t arithmetic_digest = 0;  // of the hub's own kernels
   bool allow_inexact = false;           // plan devices whose kernels give other bits
+  std::set<std::string> banned;         // names of devices that join and get no layers
   std::uint16_t control_port = 0;
   std::uint16_t data_port = 0;
   std::uint16_t bulk_port = 0;

@@ -77,19 +77,6 @@ Json device_json(const ClusterState& state, const Member& member) {
   return device;
 }
 
-// Units in people's words: the embedding, layers by number, the head.
-std::string describe_units(const ModelConfig& config, Range units) {
-  std::string text;
-  const auto add = [&](const std::string& part) { text += (text.empty() ? "" : " + ") + part; };
-  if (units.begin == 0) add("embedding");
-  const std::uint32_t first = std::max(units.begin, 1u);
-  const std::uint32_t end = std::min(units.end, config.head_unit());
-  if (first + 1 == end) add("layer " + std::to_string(first - 1));
-  if (first + 1 < end) add("layers " + std::to_string(first - 1) + "-" + std::to_string(end - 2));
-  if (units.end == config.num_units()) add("head");
-  return text;
-}
-
 Json plan_json(const ClusterState& state, const PlanVersion& version) {
   Json stages = Json::array();
   for (std::size_t i = 0; i < version.plan.stages.size(); ++i) {
@@ -163,6 +150,26 @@ Json requests_json(const ClusterState& state) {
 }
 
 }  // namespace
+
+std::string describe_units(const ModelConfig& config, Range units) {
+  std::string text;
+  const auto add = [&](const std::string& part) { text += (text.empty() ? "" : " + ") + part; };
+  if (units.begin == 0) add("embedding");
+  const std::uint32_t first = std::max(units.begin, 1u);
+  const std::uint32_t end = std::min(units.end, config.head_unit());
+  if (first < end) add("layers " + std::to_string(first - 1) + "-" + std::to_string(end - 2));
+  if (units.end == config.num_units()) add("head");
+  return text;
+}
+
+std::string describe_holdings(const ModelConfig& config, const PlanVersion& version, DeviceId device) {
+  std::string text;
+  for (std::size_t stage = 0; stage < version.plan.stages.size(); ++stage) {
+    if (version.device_of(stage) != device) continue;
+    text += (text.empty() ? "" : ", ") + describe_units(config, version.plan.stages[stage].units);
+  }
+  return text;
+}
 
 std::string cluster_json(const ClusterState& state, Time now) {
   const InferenceService::Health health = cluster_health(state);

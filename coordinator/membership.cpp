@@ -97,6 +97,7 @@ std::string hello_obstacle(const Hello& hello) {
 }
 
 std::string exclusion_of(const ClusterState& state, const Hello& hello) {
+  if (state.settings.banned.contains(hello.name)) return "the hub was told to give it no layers";
   const bool same_bits = hello.arithmetic_version == kArithmeticVersion &&
                          hello.arithmetic_digest == state.settings.arithmetic_digest;
   if (same_bits || state.settings.allow_inexact) return "";

@@ -167,11 +167,17 @@ Result<PlanVersion> with_most_kv(const ClusterState& state, const std::vector<De
 
 }  // namespace
 
-std::vector<std::uint32_t> representative_units(const ServedModel& model) {
+std::vector<std::uint32_t> representatives(const ServedModel& model) {
   const std::vector<UnitKind> kinds = unit_kinds(model);
+  std::vector<std::uint32_t> of_unit;
+  for (std::uint32_t unit = 0; unit < kinds.size(); ++unit) of_unit.push_back(representative_of(kinds, unit));
+  return of_unit;
+}
+
+std::vector<std::uint32_t> representative_units(const ServedModel& model) {
   std::vector<std::uint32_t> units;
-  for (std::uint32_t unit = 0; unit < kinds.size(); ++unit) {
-    if (representative_of(kinds, unit) == unit) units.push_back(unit);
+  for (const std::uint32_t unit : representatives(model)) {
+    if (std::ranges::find(units, unit) == units.end()) units.push_back(unit);
   }
   return units;
 }

@@ -8,7 +8,9 @@ namespace shoal {
 
 // From measurements to a planning problem, and from a plan to what each worker is told. Pure.
 
-// Units with equal shapes and types share one measurement: the first of each kind, in unit order.
+// Units with equal shapes and types share one measurement, of the first of their kind: for every unit, which
+// that is; and those first ones, in unit order.
+std::vector<std::uint32_t> representatives(const ServedModel& model);
 std::vector<std::uint32_t> representative_units(const ServedModel& model);
 ProfileRequest profile_request(const ServedModel& model);
 

@@ -50,8 +50,12 @@ Result<std::unique_ptr<SimCluster>> SimCluster::open(SimClusterOptions options) 
   settings.expect_devices =
       static_cast<std::uint32_t>(std::ranges::count_if(cluster->options_.devices, is_present));
   settings.scheduler.max_context = settings.max_context;
-  cluster->hub_ =
-      std::make_unique<SimHub>(*cluster->file_, *std::move(model), settings, cluster->text_, network);
+  cluster->shards_ = std::make_unique<ShardServer>(*cluster->file_, model->tensors);
+  SimCluster* self = cluster.get();
+  cluster->hub_ = std::make_unique<SimHub>(
+      *std::move(model), settings, cluster->text_, network,
+      [self](const ShardRequest& request) { return self->shards_->answer(request); },
+      [self](RequestId id, InferenceEvent event) { self->answers_[id].push_back(std::move(event)); });
   for (std::size_t i = 0; i < cluster->options_.devices.size(); ++i) {
     if (is_present(cluster->options_.devices[i])) cluster->start(device_id(i));
   }
@@ -62,9 +66,11 @@ void SimCluster::start(DeviceId device) {
   const SimDevice& description = options_.devices[raw(device) - 1];
   workers_.erase(device);
   Network& network = world_->add_host(device, description.name);
-  hub_->admit(device, description.name, world_->public_key_of(device), now());
+  hub_->admit(device, description.name, world_->public_key_of(device), {});
+  compute_[device] =
+      std::make_unique<RealCompute>(*kernels_, *pool_, *weights_, description.seconds_per_unit_row);
   workers_[device] = std::make_unique<SimWorker>(device, description, network, *world_, disks_[device],
-                                                 *weights_, *kernels_, *pool_, ++instances_, now());
+                                                 *compute_[device], ++instances_, now());
 }
 
 void SimCluster::kill(DeviceId device) {
@@ -74,8 +80,8 @@ void SimCluster::kill(DeviceId device) {
 
 void SimCluster::set_speed(DeviceId device, double seconds_per_unit_row) {
   options_.devices[raw(device) - 1].seconds_per_unit_row = seconds_per_unit_row;
-  if (const auto worker = workers_.find(device); worker != workers_.end())
-    worker->second->set_speed(seconds_per_unit_row);
+  if (const auto compute = compute_.find(device); compute != compute_.end())
+    compute->second->set_speed(seconds_per_unit_row);
 }
 
 RequestId SimCluster::submit(InferenceRequest request) { return hub_->submit(std::move(request), now()); }
@@ -88,7 +94,7 @@ void SimCluster::step(Time until) {
   if (const std::optional<Time> event = world_->next_event_time()) at = std::min(at, *event);
   for (const auto& [id, worker] : workers_) {
     if (world_->is_frozen(id)) continue;
-    if (const std::optional<Time> due = worker->next_due()) at = std::min(at, *due);
+    at = std::min(at, worker->next_due());
   }
   world_->advance_to(std::max(at, now()));
   if (!world_->is_frozen(kHub)) hub_->run(now());
@@ -121,7 +127,7 @@ bool SimCluster::run_until_serving(Duration limit) {
 
 SimCluster::Answer SimCluster::answer(RequestId id) {
   Answer answer;
-  for (const InferenceEvent& event : hub_->events_of(id)) {
+  for (const InferenceEvent& event : events_of(id)) {
     if (const auto* token = std::get_if<TokenEvent>(&event)) {
       answer.tokens.push_back(token->id);
       answer.logprobs.push_back(token->logprob);

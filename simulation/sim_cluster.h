@@ -10,7 +10,9 @@
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/result.h"
+#include "coordinator/shard_server.h"
 #include "model/gguf.h"
+#include "simulation/real_compute.h"
 #include "simulation/sim_hub.h"
 #include "simulation/sim_worker.h"
 
@@ -56,11 +58,11 @@ class SimCluster {
     std::string digest;
   };
   Answer answer(RequestId id);
-  const std::vector<InferenceEvent>& events_of(RequestId id) { return hub_->events_of(id); }
+  const std::vector<InferenceEvent>& events_of(RequestId id) { return answers_[id]; }
   const ClusterState& hub() const { return hub_->state(); }
   bool is_running(DeviceId device) const { return workers_.contains(device); }
   const WorkerState& worker(DeviceId device) const { return workers_.at(device)->state(); }
-  std::uint64_t shard_bytes_sent() const { return hub_->shard_bytes_sent(); }
+  std::uint64_t shard_bytes_sent() const { return shards_->bytes_sent(); }
   std::size_t num_plan_stages() const;
   Time now() const { return clock_.now(); }
 
@@ -76,8 +78,11 @@ class SimCluster {
   std::unique_ptr<ThreadPool> pool_;
   TokenText text_;
   std::unique_ptr<SimWorld> world_;
+  std::unique_ptr<ShardServer> shards_;
+  std::map<RequestId, std::vector<InferenceEvent>> answers_;
   std::unique_ptr<SimHub> hub_;
   std::map<DeviceId, SimDisk> disks_;
+  std::map<DeviceId, std::unique_ptr<RealCompute>> compute_;
   std::map<DeviceId, std::unique_ptr<SimWorker>> workers_;
   std::uint64_t instances_ = 0;
 };

@@ -4,19 +4,22 @@
 
 namespace shoal {
 
-SimHub::SimHub(const GgufFile& file, ServedModel model, ClusterSettings settings, const TokenText& text,
-               Network& network)
-    : shards_(file, model.tensors), state_(std::move(model), std::move(settings), text), network_(network) {}
+SimHub::SimHub(ServedModel model, ClusterSettings settings, const TokenText& text, Network& network,
+               Shards shards, Deliver deliver)
+    : state_(std::move(model), std::move(settings), text),
+      network_(network),
+      shards_(std::move(shards)),
+      deliver_(std::move(deliver)) {}
 
-void SimHub::admit(DeviceId device, const std::string& name, const std::string& public_key, Time) {
+void SimHub::admit(DeviceId device, const std::string& name, const std::string& public_key,
+                   std::vector<RememberProfile> profiles) {
   std::vector<ClusterCommand> commands;
-  restore_member(state_, {device, name, public_key, false}, {}, commands);
+  restore_member(state_, {device, name, public_key, false}, std::move(profiles), commands);
   carry_out(std::move(commands));
 }
 
 RequestId SimHub::submit(InferenceRequest request, Time now) {
   const RequestId id = ++last_request_;
-  answers_[id];
   handle(SubmitRequest{id, std::move(request)}, now);
   return id;
 }
@@ -29,7 +32,7 @@ void SimHub::run(Time now) {
   for (NetworkEvent& event : arrived) {
     if (auto* received = std::get_if<Received>(&event); received && received->lane == Lane::Bulk) {
       if (const auto* request = std::get_if<ShardRequest>(&received->message)) {
-        (void)network_.send(received->from, Lane::Bulk, shards_.answer(*request));
+        (void)network_.send(received->from, Lane::Bulk, shards_(*request));
       }
       continue;
     }
@@ -54,7 +57,7 @@ void SimHub::carry_out(std::vector<ClusterCommand> commands) {
     std::visit(
         [&]<typename C>(C& c) {
           if constexpr (std::is_same_v<C, DeliverEvent>) {
-            answers_[c.id].push_back(std::move(c.event));
+            deliver_(c.id, std::move(c.event));
           } else if constexpr (std::is_same_v<C, AnswerJoin>) {
             (void)network_.reply_join(c.ticket, std::move(c.reply));
           } else if constexpr (requires { perform(network_, c); }) {

@@ -1,24 +1,25 @@
 #pragma once
 
-#include <map>
-#include <memory>
-#include <optional>
+#include <functional>
 #include <vector>
 
 #include "coordinator/cluster_state.h"
-#include "coordinator/shard_server.h"
 #include "transport/sim_network.h"
 
 namespace shoal {
 
-// The simulated coordinator process: the real cluster state machine over the simulated network, with the
-// answers it gave.
+// The simulated coordinator process: the real cluster state machine over the simulated network. `shards`
+// answers requests for layers, `deliver` gets what requests are answered.
 class SimHub {
  public:
-  SimHub(const GgufFile& file, ServedModel model, ClusterSettings settings, const TokenText& text,
-         Network& network);
+  using Shards = std::function<ShardData(const ShardRequest&)>;
+  using Deliver = std::function<void(RequestId, InferenceEvent)>;
+  SimHub(ServedModel model, ClusterSettings settings, const TokenText& text, Network& network, Shards shards,
+         Deliver deliver);
 
-  void admit(DeviceId device, const std::string& name, const std::string& public_key, Time now);
+  // A device that was here before, with what the hub remembers of its measurements.
+  void admit(DeviceId device, const std::string& name, const std::string& public_key,
+             std::vector<RememberProfile> profiles);
   RequestId submit(InferenceRequest request, Time now);
   void cancel(RequestId id, Time now);
 
@@ -26,17 +27,15 @@ class SimHub {
   Time next_due() const;
 
   const ClusterState& state() const { return state_; }
-  const std::vector<InferenceEvent>& events_of(RequestId id) { return answers_[id]; }
-  std::uint64_t shard_bytes_sent() const { return shards_.bytes_sent(); }
 
  private:
   void handle(ClusterEvent event, Time now);
   void carry_out(std::vector<ClusterCommand> commands);
 
-  ShardServer shards_;
   ClusterState state_;
   Network& network_;
-  std::map<RequestId, std::vector<InferenceEvent>> answers_;
+  Shards shards_;
+  Deliver deliver_;
   RequestId last_request_ = 0;
   Time ticked_{};
 };

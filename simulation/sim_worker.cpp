@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/kernel_table.h"
+#include "kernels/panels.h"
 #include "transport/limits.h"
 #include "worker/panel_file.h"
 
@@ -12,7 +14,7 @@ constexpr double kOpenSeconds = 0.004;
 constexpr double kProfileSeconds = 0.05;
 
 WorkerSettings settings_of(DeviceId id, const SimDevice& device, const SimWorld& world,
-                           std::uint64_t instance, const KernelTable& kernels) {
+                           std::uint64_t instance) {
   WorkerSettings settings{.hello = {}, .device = id};
   settings.hello.arithmetic_version = kArithmeticVersion;
   settings.hello.arithmetic_digest = 1;
@@ -23,22 +25,29 @@ WorkerSettings settings_of(DeviceId id, const SimDevice& device, const SimWorld&
   settings.hello.pid = raw(id);
   settings.hello.inbox = world.endpoint_of(id, Lane::Data);
   settings.hello.memory_bytes = device.memory_bytes;
-  settings.hello.num_threads = 1;
-  settings.hello.kernels = kernels.name;
+  settings.hello.num_threads = device.num_threads;
+  settings.hello.kernels = device.kernels;
   return settings;
+}
+
+double write_seconds(const SimDevice& device, const WriteShard& write) {
+  if (device.disk_bytes_per_second <= 0) return 0;
+  std::size_t bytes = 0;
+  for (const Payload& chunk : write.data.payload) bytes += chunk.size();
+  return static_cast<double>(bytes) / device.disk_bytes_per_second;
 }
 
 }  // namespace
 
 SimWorker::SimWorker(DeviceId id, SimDevice device, Network& network, const SimWorld& world, SimDisk& disk,
-                     ShardSource& weights, const KernelTable& kernels, ThreadPool& pool,
-                     std::uint64_t instance, Time now)
+                     SimCompute& compute, std::uint64_t instance, Time now)
     : device_(std::move(device)),
       network_(network),
       disk_(disk),
-      executor_(kernels, pool, weights),
-      state_(make_worker_state(settings_of(id, device_, world, instance, kernels), now)),
+      compute_(compute),
+      state_(make_worker_state(settings_of(id, device_, world, instance), now)),
       compute_free_(now),
+      disk_free_(now),
       ticked_(now) {
   const std::string& hub_key = world.public_key_of(kHub);
   (void)network_.admit(kHub, hub_key);
@@ -51,23 +60,23 @@ void SimWorker::run(Time now) {
   std::vector<NetworkEvent> arrived;
   network_.wait(Duration::zero(), arrived);
   for (NetworkEvent& event : arrived) handle(std::move(event), now);
-  while (!due_.empty() && due_.front().first <= now) {
-    WorkerEvent event = std::move(due_.front().second);
-    due_.pop_front();
+  while (!due_.empty() && due_.begin()->first <= now) {
+    WorkerEvent event = std::move(due_.begin()->second);
+    due_.erase(due_.begin());
     handle(std::move(event), now);
   }
-  if (now - ticked_ < kTick) return;
+  if (now - ticked_ < device_.tick) return;
   ticked_ = now;
   handle(
       SelfMeasured{
-          .resident_bytes = 0, .finished_work = finished_work_, .free_kv_blocks = executor_.free_kv_blocks()},
+          .resident_bytes = 0, .finished_work = finished_work_, .free_kv_blocks = compute_.free_kv_blocks()},
       now);
   handle(Tick{}, now);
 }
 
-std::optional<Time> SimWorker::next_due() const {
-  const Time tick = ticked_ + kTick;
-  return due_.empty() ? tick : std::min(tick, due_.front().first);
+Time SimWorker::next_due() const {
+  const Time tick = ticked_ + device_.tick;
+  return due_.empty() ? tick : std::min(tick, due_.begin()->first);
 }
 
 void SimWorker::handle(WorkerEvent event, Time now) {
@@ -77,31 +86,33 @@ void SimWorker::handle(WorkerEvent event, Time now) {
   for (WorkerCommand& command : commands) carry_out(std::move(command), now);
 }
 
-// The compute thread takes one thing at a time; the disk is quick and keeps the same order.
+// The compute thread takes one thing at a time, and so does the store's.
 Time SimWorker::compute_until(Time now, double duration) {
   compute_free_ = std::max(compute_free_, now) + from_seconds(duration);
   return compute_free_;
+}
+Time SimWorker::disk_until(Time now, double duration) {
+  disk_free_ = std::max(disk_free_, now) + from_seconds(duration);
+  return disk_free_;
 }
 
 void SimWorker::carry_out(WorkerCommand command, Time now) {
   std::visit(
       [&]<typename C>(C& c) {
         if constexpr (std::is_same_v<C, CheckStore>) {
-          later(compute_until(now, device_.disk_seconds), check_disk(c));
+          later(disk_until(now, device_.disk_seconds), check_disk(c));
         } else if constexpr (std::is_same_v<C, WriteShard>) {
-          later(compute_until(now, device_.disk_seconds), write_disk(c));
+          later(disk_until(now, device_.disk_seconds + write_seconds(device_, c)), write_disk(c));
         } else if constexpr (std::is_same_v<C, OpenStages>) {
-          later(compute_until(now, kOpenSeconds), executor_.open(c.plan, c.self));
+          later(compute_until(now, kOpenSeconds), compute_.open(c.plan, c.self));
         } else if constexpr (std::is_same_v<C, RunStep>) {
-          const std::size_t rows = c.frame.ids.size();
-          const Range units = state_.active->plan.stages[c.frame.stage].units;
-          StepDone done = executor_.run(std::move(c.frame));
-          done.seconds = device_.seconds_per_unit_row * static_cast<double>(rows * units.size());
+          StepDone done = compute_.run(std::move(c.frame));
           finished_work_ += 1;
+          busy_seconds_ += done.seconds;
           const Time at = compute_until(now, done.seconds);
           later(at, std::move(done));
         } else if constexpr (std::is_same_v<C, MeasureProfile>) {
-          later(compute_until(now, kProfileSeconds), ProfileDone{profile(c.request)});
+          later(compute_until(now, kProfileSeconds), ProfileDone{compute_.profile(c.request)});
         } else if constexpr (std::is_same_v<C, Exit>) {
           exited_ = true;
         } else if constexpr (std::is_same_v<C, JoinAgain>) {
@@ -139,18 +150,6 @@ ShardWritten SimWorker::write_disk(const WriteShard& write) {
           .num_panels = write.data.num_panels,
           .stored_bytes = stored_body_bytes(write.tensor) / num_panels * write.data.num_panels,
           .complete = in >= num_panels};
-}
-
-ProfileReport SimWorker::profile(const ProfileRequest& request) const {
-  ProfileReport report{.model = request.model, .units = {}, .read_bytes_per_second = 1e10};
-  for (const TensorRef& tensor : request.tensors) {
-    if (!report.units.empty() && report.units.back().unit == tensor.unit) continue;
-    report.units.push_back({.unit = tensor.unit,
-                            .seconds_batch1 = device_.seconds_per_unit_row,
-                            .seconds_batch32 = device_.seconds_per_unit_row * 32,
-                            .seconds_per_1k_context = 0});
-  }
-  return report;
 }
 
 }  // namespace shoal

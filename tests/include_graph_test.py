@@ -17,7 +17,7 @@ HOMES = {
     "curl": ["cli/download.cpp", "cli/http_client.cpp"],
     "flatbuffers": ["transport/wire_flat.h"],
     "hwloc.h": ["worker/device_facts.cpp"],
-    "nlohmann": ["cli/bench_tables.cpp", "cli/chat_stream.cpp", "cli/cluster_tables.cpp",
+    "nlohmann": ["cli/bench_tables.cpp", "cli/capacity_tables.cpp", "cli/chat_stream.cpp", "cli/cluster_tables.cpp",
                  "cli/commands/score_command.cpp",
                  "cli/commands/tokenize_command.cpp", "cli/http_client.cpp", "cli/plan_answer.cpp", "cli/plan_problem.cpp",
                  "cli/score_source.cpp", "cli/up_session.cpp",
@@ -32,7 +32,7 @@ HOMES = {
 }
 
 # The system's own, beside C++'s (which have neither dot nor slash). A folder includes what is below it.
-SYSTEM = {"arm_neon.h", "arpa", "asm", "cpuid.h", "fcntl.h", "getopt.h", "ifaddrs.h", "immintrin.h", "malloc.h", "net", "netdb.h", "netinet", "nmmintrin.h",
+SYSTEM = {"arm_neon.h", "arpa", "asm", "cpuid.h", "fcntl.h", "getopt.h", "ifaddrs.h", "immintrin.h", "linux", "malloc.h", "net", "netdb.h", "netinet", "nmmintrin.h",
           "poll.h", "sched.h", "signal.h", "sys", "unistd.h"}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)')

@@ -20,6 +20,12 @@ struct SimLink {
   double loss = 0;  // probability per segment of 1,448 bytes
 };
 
+// What went over a directed link so far.
+struct SimLinkUse {
+  std::uint64_t bytes = 0;
+  Duration busy = Duration::zero();  // the wire was taken
+};
+
 // What happens to data-lane messages of a directed link, as no TCP would do it: probabilities per message.
 // Loss is what a full queue, or a connection that breaks and is made anew, comes to.
 struct SimFaults {
@@ -67,6 +73,7 @@ class SimWorld {
   void thaw(DeviceId host);
   bool is_alive(DeviceId host) const;
   bool is_frozen(DeviceId host) const;
+  bool has_unread(DeviceId host) const;  // events that a running, unfrozen host has not read
 
   // When something happens next; now, if a running host has events to read. nullopt: nothing ever will by
   // itself.
@@ -77,6 +84,7 @@ class SimWorld {
 
   std::uint64_t num_delivered() const;  // messages
   std::uint64_t bytes_delivered() const;
+  SimLinkUse use_of(DeviceId from, DeviceId to) const;
 
   struct State;
 

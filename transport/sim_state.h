@@ -136,6 +136,7 @@ struct SimWorld::State {
     bool cut = false;
     std::uint64_t cuts = 0;
     Time busy_until{};
+    SimLinkUse use;
   };
   using LinkKey = std::pair<DeviceId, DeviceId>;
 
@@ -172,6 +173,7 @@ struct SimWorld::State {
   std::vector<std::unique_ptr<SimProcess>> processes;
   std::map<LinkKey, Link> links;
   std::vector<SimConnectionPtr> connections;
+  bool some_closed = false;  // since closed ones were last forgotten
   std::map<std::pair<Time, std::uint64_t>, std::function<void()>> events;
   std::uint64_t next_event = 0;
   std::uint64_t num_delivered = 0;

@@ -117,7 +117,10 @@ void SimWorld::State::send_over(const SimConnectionPtr& connection, bool upwards
   }
   const SimLink& how = behaviour(wire);
   const auto bytes = static_cast<double>(size_of(*frames));
-  wire.busy_until = std::max(wire.busy_until, clock.now()) + from_seconds(bytes / how.bytes_per_second);
+  const Duration taken = from_seconds(bytes / how.bytes_per_second);
+  wire.busy_until = std::max(wire.busy_until, clock.now()) + taken;
+  wire.use.bytes += static_cast<std::uint64_t>(bytes);
+  wire.use.busy += taken;
   Time arrival = wire.busy_until + delay(from, to);
   if (how.loss > 0) {
     const double any_lost = 1 - std::pow(1 - how.loss, std::ceil(bytes / kSegmentBytes));
@@ -169,9 +172,10 @@ void SimWorld::State::close(const SimConnectionPtr& connection, const SimProcess
   }
   const Time arrival =
       std::max(clock.now() + delay(by.host(), other->host()), connection->direction(upwards).last_arrival);
-  at(arrival, [=, text = std::string(reason)] {
+  at(arrival, [=, this, text = std::string(reason)] {
     if (!connection->open) return;
     connection->open = false;
+    some_closed = true;
     if (!other->dead) other->connection_lost(connection, text);
   });
 }
@@ -192,6 +196,7 @@ void SimWorld::State::break_connections(DeviceId a, DeviceId b) {
     const std::pair ends(connection->client->host(), connection->server->host());
     if (!connection->open || (ends != std::pair(a, b) && ends != std::pair(b, a))) continue;
     connection->open = false;
+    some_closed = true;
     for (SimProcess* end : {connection->client, connection->server}) {
       if (!end->dead) end->connection_lost(connection, "no answer from its host");
     }
@@ -199,6 +204,7 @@ void SimWorld::State::break_connections(DeviceId a, DeviceId b) {
 }
 
 void SimWorld::State::forget_closed_connections() {
+  if (!std::exchange(some_closed, false)) return;
   std::erase_if(connections, [](const SimConnectionPtr& connection) { return !connection->open; });
 }
 
@@ -272,6 +278,10 @@ void SimWorld::freeze(DeviceId host) { state_->hosts.at(host).process->frozen = 
 void SimWorld::thaw(DeviceId host) { state_->hosts.at(host).process->frozen = false; }
 bool SimWorld::is_alive(DeviceId host) const { return !state_->hosts.at(host).process->dead; }
 bool SimWorld::is_frozen(DeviceId host) const { return state_->hosts.at(host).process->frozen; }
+bool SimWorld::has_unread(DeviceId host) const {
+  const SimProcess& process = *state_->hosts.at(host).process;
+  return !process.dead && !process.frozen && process.has_unread();
+}
 
 std::optional<Time> SimWorld::next_event_time() const {
   for (const auto& [id, host] : state_->hosts) {
@@ -294,5 +304,9 @@ void SimWorld::advance_to(Time time) {
 
 std::uint64_t SimWorld::num_delivered() const { return state_->num_delivered; }
 std::uint64_t SimWorld::bytes_delivered() const { return state_->bytes_delivered; }
+SimLinkUse SimWorld::use_of(DeviceId from, DeviceId to) const {
+  const auto found = state_->links.find({from, to});
+  return found == state_->links.end() ? SimLinkUse{} : found->second.use;
+}
 
 }  // namespace shoal

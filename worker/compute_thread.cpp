@@ -36,10 +36,11 @@ WorkerEvent no_room_for(const MeasureProfile& measure) {
 }
 
 ComputeThread::ComputeThread(const KernelTable& kernels, std::size_t num_threads, ShardStore& store,
-                             std::function<void()> wake)
+                             std::function<void()> wake, EmulatedSpeed speed)
     : kernels_(kernels),
       store_(store),
       wake_(std::move(wake)),
+      speed_(speed),
       pool_(num_threads),
       executor_(kernels, pool_, store),
       thread_([this] { run(); }) {}
@@ -67,6 +68,7 @@ WorkerEvent ComputeThread::carry_out(Work& work) {
   if (auto* step = std::get_if<RunStep>(&work)) {
     const bool closes = closes_any(*step);
     StepDone done = executor_.run(std::move(step->frame));
+    done.seconds = speed_.make_up_for(done.seconds);
     look_at_kv(closes);
     return done;
   }
@@ -81,7 +83,7 @@ WorkerEvent ComputeThread::carry_out(Work& work) {
   const ProfileRequest& request = std::get<MeasureProfile>(work).request;
   Result<ProfileReport> report = measure_profile(request, kernels_, pool_);
   ::malloc_trim(0);  // the plan counts on this memory
-  if (report) return ProfileDone{*std::move(report)};
+  if (report) return ProfileDone{speed_.slowed(*std::move(report))};
   log_error("profile_failed", {{"reason", report.error().message()}});
   return ProfileDone{ProfileReport{.model = request.model, .units = {}}};
 }

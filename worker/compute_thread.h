@@ -10,6 +10,7 @@
 
 #include "base/bounded_queue.h"
 #include "base/clock.h"
+#include "worker/emulated_speed.h"
 #include "worker/profile.h"
 #include "worker/shard_store.h"
 #include "worker/stage_executor.h"
@@ -29,7 +30,7 @@ class ComputeThread {
   using Work = std::variant<OpenStages, RunStep, MeasureProfile>;
 
   ComputeThread(const KernelTable& kernels, std::size_t num_threads, ShardStore& store,
-                std::function<void()> wake);
+                std::function<void()> wake, EmulatedSpeed speed = EmulatedSpeed(1));
   ~ComputeThread();  // finishes the item it is at
 
   // False, and `work` as it was, when the queue is full.
@@ -49,6 +50,7 @@ class ComputeThread {
   const KernelTable& kernels_;
   ShardStore& store_;
   const std::function<void()> wake_;
+  const EmulatedSpeed speed_;
   ThreadPool pool_;
   StageExecutor executor_;  // compute thread only
   Time looked_at_{};        // compute thread only

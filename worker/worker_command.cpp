@@ -18,6 +18,7 @@
 #include "base/printable.h"
 #include "kernels/kernel_table.h"
 #include "transport/limits.h"
+#include "worker/emulated_speed.h"
 #include "worker/joining.h"
 #include "worker/worker_process.h"
 
@@ -41,6 +42,8 @@ constexpr char kHelp[] =
     "  --memory SIZE        memory to give: 512M, 2G           (default: 85 %% of what is free)\n"
     "  --threads N          compute threads                    (default: every core)\n"
     "  --kernels NAME       scalar, avx2, avxvnni, avx512, amx, neon (default: the fastest that runs here)\n"
+    "  --emulate-speed X    work X times as fast as this device can (0.01 to 1), to try clusters out on one "
+    "machine\n"
     "  --log LEVEL          debug, info, warn, error           (default: info)\n"
     "  --help               this text\n"
     "\n"
@@ -100,6 +103,7 @@ enum Option {
   kMemory,
   kThreads,
   kKernels,
+  kEmulateSpeed,
   kLog,
   kShowHelp
 };
@@ -113,6 +117,7 @@ constexpr option kOptions[] = {{"hub", required_argument, nullptr, kHub},
                                {"memory", required_argument, nullptr, kMemory},
                                {"threads", required_argument, nullptr, kThreads},
                                {"kernels", required_argument, nullptr, kKernels},
+                               {"emulate-speed", required_argument, nullptr, kEmulateSpeed},
                                {"log", required_argument, nullptr, kLog},
                                {"help", no_argument, nullptr, kShowHelp},
                                {nullptr, 0, nullptr, 0}};
@@ -168,6 +173,13 @@ std::string take_option(int option, const std::string& value, Arguments& argumen
                       options.num_threads >= 1 && options.num_threads <= kMaxThreads;
       return ok ? ""
                 : "--threads \"" + value + "\" is no number between 1 and " + std::to_string(kMaxThreads);
+    }
+    case kEmulateSpeed: {
+      const auto [end, error] =
+          std::from_chars(value.data(), value.data() + value.size(), options.emulated_speed);
+      const bool ok = error == std::errc() && end == value.data() + value.size() &&
+                      options.emulated_speed >= EmulatedSpeed::kSlowest && options.emulated_speed <= 1;
+      return ok ? "" : "--emulate-speed \"" + value + "\" is no number from 0.01 to 1";
     }
     case kLog: {
       const std::optional<LogLevel> level = parse_log_level(value);

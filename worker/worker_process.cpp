@@ -40,11 +40,13 @@ enum class Ending { Stopped, MustJoinAgain };
 // The reactor: one thread that feeds the state machine and performs what it commands.
 class WorkerReactor {
  public:
-  WorkerReactor(Joined joined, Hello hello, const KernelTable& kernels, ShardStore& store)
+  WorkerReactor(Joined joined, Hello hello, const KernelTable& kernels, ShardStore& store,
+                EmulatedSpeed speed)
       : network_(*joined.network),
         joined_(std::move(joined)),
         store_(store, [this] { network_.wake(); }),
-        compute_(kernels, hello.num_threads, store, [this] { network_.wake(); }),
+        compute_(
+            kernels, hello.num_threads, store, [this] { network_.wake(); }, speed),
         state_(make_worker_state({.hello = hello, .device = joined_.reply.device}, clock_.now())) {}
 
   Result<Ending> run(const std::atomic<bool>& stop) {
@@ -134,7 +136,8 @@ Result<Ending> serve(const WorkerOptions& options, const std::string& name, Join
                              {"kernels", hello.kernels},
                              {"threads", hello.num_threads},
                              {"memory_bytes", hello.memory_bytes}});
-  WorkerReactor reactor(std::move(joined), std::move(hello), kernels, store);
+  WorkerReactor reactor(std::move(joined), std::move(hello), kernels, store,
+                        EmulatedSpeed(options.emulated_speed));
   return reactor.run(stop);
 }
 

@@ -20,6 +20,7 @@ struct WorkerOptions {
   std::uint64_t memory_bytes = 0;  // 0: measured
   std::size_t num_threads = 0;     // 0: every core it may use
   std::string kernels;             // "" for the fastest
+  double emulated_speed = 1;       // of this device's: emulated_speed.h
   Duration join_patience = std::chrono::seconds(60);
 };
 

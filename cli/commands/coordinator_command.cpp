@@ -105,6 +105,9 @@ void add_coordinator_command(CLI::App& app, int& status) {
       ->capture_default_str();
   text("--kernels", options.kernels, "NAME", "whose bits count (default: the fastest here)")
       ->group(kRareOptions);
+  command->add_option("--ban", options.cluster.banned, "a device by this name joins and gets no layers")
+      ->type_name("NAME")
+      ->group(kRareOptions);
   command
       ->add_flag("--allow-inexact", options.cluster.allow_inexact,
                  "use devices whose kernels give other bits")

@@ -1,11 +1,13 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <optional>
+#include <thread>
 
 #include "cli/cluster_bounds.h"
 #include "cli/cluster_config.h"
@@ -17,6 +19,7 @@
 #include "cli/process_signals.h"
 #include "cli/server_options.h"
 #include "cli/up_session.h"
+#include "lab/hosts.h"
 
 namespace shoal {
 namespace {
@@ -32,6 +35,8 @@ struct Arguments {
   std::string state = state_directory();
   bool no_restart = false;
   bool verbose = false;
+  bool emulate = false;
+  std::string emulate_speed;
 };
 
 // What the command line says wins over the file.
@@ -40,6 +45,15 @@ Status override_config(const Arguments& arguments, ClusterConfig& config) {
   if (arguments.port) config.http_port = *arguments.port;
   if (arguments.cluster_port) config.cluster_port = *arguments.cluster_port;
   if (arguments.min_stages) config.min_stages = *arguments.min_stages;
+  if (config.pipeline_per_group) {
+    return fail(
+        ErrorCode::InvalidArgument,
+        config.path +
+            " describes several clusters (pipelines: per-group): `shoal simulate` runs them; `shoal up` "
+            "starts one, so give each group a config of its own");
+  }
+  if (!arguments.emulate_speed.empty() && !arguments.emulate)
+    return fail(ErrorCode::InvalidArgument, "--emulate-speed is for --emulate");
   if (config.min_stages > config.devices.size()) {
     return fail(ErrorCode::InvalidArgument, "--min-stages is " + std::to_string(config.min_stages) +
                                                 ", more than the devices that " + config.path +
@@ -79,9 +93,40 @@ Result<std::string> api_key_of(const ClusterConfig& config) {
   return key;
 }
 
+void say_what_is_emulated(const ClusterConfig& config, const Emulation& emulation,
+                          const Status& can_make_hosts) {
+  const auto [slowest, fastest] = std::ranges::minmax(emulation.speeds);
+  std::fprintf(
+      stderr, "Emulating %zu devices on this machine, at %.2g to %.2g of its speed, %s.\n",
+      config.devices.size(), slowest, fastest,
+      can_make_hosts ? "each on a host of its own with the config's links" : "on 127.0.0.1, without links");
+  if (!can_make_hosts) std::fprintf(stderr, "No links: %s\n", can_make_hosts.error().message().c_str());
+}
+
+Result<std::optional<Emulation>> emulation_of(const Arguments& arguments, ClusterConfig& config) {
+  if (!arguments.emulate) return std::optional<Emulation>();
+  const Result<SpeedChoice> speed =
+      arguments.emulate_speed.empty() ? SpeedChoice{} : parse_speed_choice(arguments.emulate_speed);
+  if (!speed) return fail(speed.error());
+  const Status can_make_hosts = check_can_make_hosts();
+  Result<Emulation> emulation =
+      emulate(config, *speed, can_make_hosts.has_value(), std::max(1u, std::thread::hardware_concurrency()));
+  if (!emulation) return fail(emulation.error());
+  say_what_is_emulated(config, *emulation, can_make_hosts);
+  return std::optional(*std::move(emulation));
+}
+
+// Where its own address is another machine's, this is not the hub.
+Status check_addresses(const ClusterConfig& config) {
+  if (Status own = check_own(config.address, "coordinator.address"); !own) return own;
+  return check_own(config.http_address, "coordinator.http_address");
+}
+
 Result<UpSession::Options> prepare(const Arguments& arguments, ClusterConfig config) {
-  if (Status own = check_own(config.address, "coordinator.address"); !own) return fail(own.error());
-  if (Status own = check_own(config.http_address, "coordinator.http_address"); !own) return fail(own.error());
+  Result<std::optional<Emulation>> emulation = emulation_of(arguments, config);
+  if (!emulation) return fail(emulation.error());
+  const bool has_links = *emulation && (*emulation)->with_links;
+  if (Status own = has_links ? Status() : check_addresses(config); !own) return fail(own.error());
   if (Status chosen = choose_ports(config); !chosen) return fail(chosen.error());
   Result<std::string> api_key = api_key_of(config);
   if (!api_key) return fail(api_key.error());
@@ -98,6 +143,7 @@ Result<UpSession::Options> prepare(const Arguments& arguments, ClusterConfig con
   options.cluster.program = program;
   options.cluster.model_path = *std::move(model_path);
   options.cluster.state_directory = std::filesystem::absolute(arguments.state).string();
+  options.cluster.emulation = *std::move(emulation);
   options.api_key = *std::move(api_key);
   options.restart = !arguments.no_restart;
   options.show_logs = arguments.verbose;
@@ -141,6 +187,12 @@ void add_up_command(CLI::App& app, int& status) {
   command->add_option("--state", arguments->state, "keys, stores and logs")
       ->type_name("DIR")
       ->default_str(arguments->state);
+  command->add_flag("--emulate", arguments->emulate,
+                    "every device as a process here; with root, on hosts with the config's links");
+  command
+      ->add_option("--emulate-speed", arguments->emulate_speed,
+                   "how fast they work: 0.01 to 1 of this machine, or classes (by their classes)")
+      ->type_name("X");
   command->add_flag("--no-restart", arguments->no_restart, "a process that ends stays ended");
   command->add_flag("--verbose", arguments->verbose, "show every log line, not only in DIR/logs");
   command->footer(

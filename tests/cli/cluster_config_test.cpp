@@ -66,6 +66,7 @@ TEST_CASE("every config that ships parses") {
   int count = 0;
   const auto folder = std::filesystem::path(SHOAL_TEST_DATA).parent_path().parent_path() / "cluster-configs";
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().filename() == "device-classes.yaml") continue;
     CAPTURE(entry.path().string());
     const Result<ClusterConfig> config = read_cluster_config(entry.path().string());
     CHECK_MESSAGE(config, (config ? "" : config.error().message()));

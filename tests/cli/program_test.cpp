@@ -36,8 +36,8 @@ bool holds(const std::string& text, const std::string& part) { return text.find(
 
 TEST_CASE("the help of every command fits one screen and shows an example") {
   std::vector<std::vector<std::string>> helps = {{"--help"}};
-  for (const char* command : {"up", "run", "chat", "status", "plan", "pull", "bench", "score", "tokenize",
-                              "coordinator", "worker"}) {
+  for (const char* command : {"up", "run", "chat", "status", "plan", "simulate", "pull", "bench", "score",
+                              "tokenize", "coordinator", "worker"}) {
     helps.push_back({command, "--help"});
   }
   for (const auto& arguments : helps) {

@@ -1,4 +1,4 @@
-"""Test hosts on one machine with links of chosen delay, rate and loss, that can be cut: tests/lab/linklab.cpp. Needs root."""
+"""Test hosts on one machine with links of chosen delay, rate and loss, that can be cut: lab/ (linklab). Needs root."""
 import ctypes
 import http.client
 import os

@@ -69,6 +69,8 @@ TEST_CASE("misuse ends with status 2 and says what was wrong") {
   misuse("--hub 127.0.0.1:1 --memory 99999999999G" + token, "99999999999G");
   misuse("--hub 127.0.0.1:1 --threads 0" + token, "--threads");
   misuse("--hub 127.0.0.1:1 --threads two" + token, "two");
+  misuse("--hub 127.0.0.1:1 --emulate-speed 0" + token, "--emulate-speed");
+  misuse("--hub 127.0.0.1:1 --emulate-speed 1.5" + token, "1.5");
   misuse("--hub 127.0.0.1:1 --log loud" + token, "loud");
   misuse("--hub 127.0.0.1:1 --kernels quantum" + token, "quantum");
   misuse("--hub 127.0.0.1:1 --name $(printf 'x%.0s' $(seq 200))" + token, "--name");
@@ -105,7 +107,7 @@ TEST_CASE("help is help") {
   const Outcome outcome = run_worker_with("--help");
   CHECK(outcome.status == 0);
   for (const char* option : {"--hub", "--token", "--token-file", "--name", "--state", "--listen", "--memory",
-                             "--threads", "--kernels", "--log"}) {
+                             "--threads", "--kernels", "--emulate-speed", "--log"}) {
     CHECK(outcome.output.find(option) != std::string::npos);
   }
 }
