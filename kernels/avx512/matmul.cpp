@@ -1,26 +1,17 @@
 #include "kernels/avx512/kernels.h"
 #include "kernels/avx512/math.h"
+#include "kernels/avx512/panel_pairs.h"
 #include "kernels/avx512/panel_stream.h"
-#include "kernels/panel_layout.h"
+#include "kernels/avx512/row_tile.h"
 
 namespace shoal::avx512 {
 namespace {
 
 constexpr std::size_t kRowsTogether = 8;  // rows of x that share each unpacked block
-// Ahead of the stream: the hardware's own prefetch stops at page borders. On a Zen 5 core 3, 6, 8 and 12 KB
-// read 37, 41, 42 and 41 GB/s of Q4_1 (a bare loop 36); two panels side by side, with prefetches or without,
-// 30 to 33.
-constexpr std::size_t kPrefetchBytes = 8192;
 
 // What runs once per block is always inlined and unrolled, so that a block's codes and accumulators stay in
 // registers.
 #define SHOAL_INLINE [[gnu::always_inline]] inline
-
-SHOAL_INLINE __m512i four_columns(const std::int8_t* values) {
-  std::int32_t packed;
-  __builtin_memcpy(&packed, values, sizeof packed);
-  return _mm512_set1_epi32(packed);
-}
 
 // A block's exact sums of codes times x over the two halves of its columns: two chains of VPDPBUSD, because
 // one of eight would be longer than the rest of the work.
@@ -61,24 +52,6 @@ SHOAL_INLINE __m512 add_terms(const Block& w, __m512i sum, float s, float st, __
   return acc;
 }
 
-// Rows of x from one row on, and where the results go.
-struct Tile {
-  const std::int8_t* values;
-  const float* scales;
-  const float* scaled_sums;
-  const std::int32_t* half_sums;
-  std::size_t num_blocks;
-  float* out;
-  std::size_t out_stride;
-};
-
-Tile tile_at(const QuantisedRows& x, std::size_t num_blocks, std::size_t row, float* out,
-             std::size_t out_stride) {
-  const std::size_t at = row * num_blocks;
-  return {x.values + at * kPanelBlock, x.scales + at, x.scaled_sums + at, x.half_sums + 2 * at, num_blocks,
-          out + row * out_stride,      out_stride};
-}
-
 template <class Panel, std::size_t R>
 SHOAL_INLINE void add_block(const Block& w, const Tile& x, std::size_t block, __m512* acc) {
 #pragma GCC unroll 8
@@ -87,15 +60,6 @@ SHOAL_INLINE void add_block(const Block& w, const Tile& x, std::size_t block, __
     const Sums sums = multiply_codes(w, x.values + at * kPanelBlock);
     const __m512i sum = exact_sum<Panel>(w, sums, x.half_sums + 2 * at);
     acc[r] = add_terms<Panel>(w, sum, x.scales[at], x.scaled_sums[at], acc[r]);
-  }
-}
-
-template <class Panel>
-SHOAL_INLINE void prefetch(const Panel& panel) {
-  constexpr std::size_t kBytes = kLine + kCodesBytes<Panel::kBits>;
-#pragma GCC unroll 16
-  for (std::size_t line = 0; line < kBytes; line += kLine) {
-    _mm_prefetch(reinterpret_cast<const char*>(panel.at) + kPrefetchBytes + line, _MM_HINT_T0);
   }
 }
 
@@ -116,9 +80,8 @@ void multiply(Bytes bytes, const Tile& x, bool from_memory, __mmask16 lanes) {
 
 template <class Panel>
 void multiply_rows(Bytes bytes, const QuantisedRows& x, float* out, std::size_t out_stride, __mmask16 lanes) {
-  const std::size_t num_blocks = (x.cols + kPanelBlock - 1) / kPanelBlock;
   std::size_t row = 0;
-  const auto tile = [&] { return tile_at(x, num_blocks, row, out, out_stride); };
+  const auto tile = [&] { return tile_at(x, row, out, out_stride); };
   for (; row + kRowsTogether <= x.num_rows; row += kRowsTogether)
     multiply<Panel, kRowsTogether>(bytes, tile(), row == 0, lanes);
   for (; row + 4 <= x.num_rows; row += 4) multiply<Panel, 4>(bytes, tile(), row == 0, lanes);
@@ -173,34 +136,44 @@ void multiply_float_rows(Bytes bytes, const QuantisedRows& x, float* out, std::s
     multiply_float<Type, 1>(bytes, values(), x.cols, results(), out_stride, lanes);
 }
 
-using PanelKernel = void (*)(Bytes, const QuantisedRows&, float*, std::size_t, __mmask16);
+// A weight type's products: of all rows of x with one panel and, from `many_rows` on, with two.
+struct PanelKernels {
+  void (*one)(Bytes, const QuantisedRows&, float*, std::size_t, __mmask16);
+  void (*two)(Bytes, std::size_t, const QuantisedRows&, float*, std::size_t, __mmask16);
+  std::size_t many_rows;
+};
 
-PanelKernel kernel_for(WeightType type) {
+template <class Panel>
+constexpr PanelKernels kQuantised = {multiply_rows<Panel>, multiply_two_panels<Panel>, kManyRows<Panel>};
+template <WeightType Type>
+constexpr PanelKernels kFloat = {multiply_float_rows<Type>, nullptr, SIZE_MAX};
+
+const PanelKernels& kernels_for(WeightType type) {
   switch (type) {
     case WeightType::Q4_0:
-      return multiply_rows<Symmetric<4, kOffset4>>;
+      return kQuantised<Symmetric<4, kOffset4>>;
     case WeightType::Q5_0:
-      return multiply_rows<Symmetric<5, kOffset5>>;
+      return kQuantised<Symmetric<5, kOffset5>>;
     case WeightType::Q8_0:
-      return multiply_rows<Symmetric<8, kOffset8>>;
+      return kQuantised<Symmetric<8, kOffset8>>;
     case WeightType::Q4_1:
-      return multiply_rows<WithMin<4>>;
+      return kQuantised<WithMin<4>>;
     case WeightType::Q5_1:
-      return multiply_rows<WithMin<5>>;
+      return kQuantised<WithMin<5>>;
     case WeightType::Q4_K:
-      return multiply_rows<SuperWithMin<4>>;
+      return kQuantised<SuperWithMin<4>>;
     case WeightType::Q5_K:
-      return multiply_rows<SuperWithMin<5>>;
+      return kQuantised<SuperWithMin<5>>;
     case WeightType::Q6_K:
-      return multiply_rows<Super6>;
+      return kQuantised<Super6>;
     case WeightType::F32:
-      return multiply_float_rows<WeightType::F32>;
+      return kFloat<WeightType::F32>;
     case WeightType::F16:
-      return multiply_float_rows<WeightType::F16>;
+      return kFloat<WeightType::F16>;
     case WeightType::BF16:
       break;
   }
-  return multiply_float_rows<WeightType::BF16>;
+  return kFloat<WeightType::BF16>;
 }
 
 #undef SHOAL_INLINE
@@ -208,12 +181,19 @@ PanelKernel kernel_for(WeightType type) {
 }  // namespace
 
 void matmul(const PanelMatrix& w, Range panels, const QuantisedRows& x, float* out, std::size_t out_stride) {
-  const PanelKernel kernel = kernel_for(w.type);
+  const PanelKernels& kernels = kernels_for(w.type);
   const std::size_t bytes = panel_bytes(w.type, w.cols);
-  for (std::size_t panel = panels.begin; panel < panels.end && panel * kPanelRows < w.rows; ++panel) {
+  const bool in_pairs = x.num_rows >= kernels.many_rows;
+  for (std::size_t panel = panels.begin; panel < panels.end && panel * kPanelRows < w.rows;) {
     const std::size_t first = panel * kPanelRows;
-    const std::size_t outputs = w.rows - first < kPanelRows ? w.rows - first : kPanelRows;
-    kernel(w.panels + panel * bytes, x, out + first, out_stride, first_lanes(outputs));
+    const std::size_t outputs = w.rows - first;
+    if (in_pairs && panel + 1 < panels.end && outputs > kPanelRows) {
+      kernels.two(w.panels + panel * bytes, bytes, x, out + first, out_stride, lanes_at(kPanelRows, outputs));
+      panel += 2;
+    } else {
+      kernels.one(w.panels + panel * bytes, x, out + first, out_stride, lanes_at(0, outputs));
+      panel += 1;
+    }
   }
 }
 

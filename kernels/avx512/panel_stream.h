@@ -186,6 +186,19 @@ struct Super6 {
   }
 };
 
+// Ahead of the stream: the hardware's own prefetch stops at page borders. On a Zen 5 core 3, 6, 8 and 12 KB
+// read 37, 41, 42 and 41 GB/s of Q4_1 (a bare loop 36); two panels side by side, with prefetches or without,
+// 30 to 33.
+constexpr std::size_t kPrefetchBytes = 8192;
+template <class Panel>
+SHOAL_INLINE void prefetch(const Panel& panel) {
+  constexpr std::size_t kBytes = kLine + kCodesBytes<Panel::kBits>;
+#pragma GCC unroll 16
+  for (std::size_t line = 0; line < kBytes; line += kLine) {
+    _mm_prefetch(reinterpret_cast<const char*>(panel.at) + kPrefetchBytes + line, _MM_HINT_T0);
+  }
+}
+
 #undef SHOAL_INLINE
 
 }  // namespace

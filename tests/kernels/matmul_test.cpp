@@ -80,6 +80,35 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("many rows times one, two or three panels, unpacked in chunks, give the scalar definition's bits") {
+  Random random(20);
+  for (const WeightType type : kAllTypes) {
+    const bool super_blocks = block_shape(type).block_elements == 256;
+    // Around one chunk of 24 blocks and two.
+    for (const std::size_t blocks : super_blocks ? std::vector<std::size_t>{8, 24, 32, 48, 56}
+                                                 : std::vector<std::size_t>{1, 2, 23, 24, 25, 49}) {
+      for (const std::size_t outputs : {13, 27, 32, 43, 48}) {
+        const std::size_t cols = blocks * kActivationBlock;
+        const PackedMatrix w(random, type, outputs, cols);
+        const Activations x(random_floats(random, 51 * cols, 2.0f), 51, cols);
+        const std::vector<float> truth = matmul(scalar_kernels(), w.view(), x.rows);
+        for (const KernelTable* kernels : runnable_kernels()) {
+          for (const std::size_t num_rows : {15, 16, 17, 19, 47, 48, 51}) {
+            CAPTURE(doctest::String(kernels->name));
+            CAPTURE(doctest::String(name_of(type)));
+            CAPTURE(blocks);
+            CAPTURE(outputs);
+            CAPTURE(num_rows);
+            const auto end = truth.begin() + static_cast<std::ptrdiff_t>(num_rows * outputs);
+            const std::vector<float> out = matmul(*kernels, w.view(), rows_of(x.rows, 0, num_rows));
+            CHECK(same_bits(out, std::vector<float>(truth.begin(), end)));
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("threads that multiply side by side do not meet in their registers") {
   Random random(19);
   constexpr std::size_t kRows = 48;
@@ -152,24 +181,27 @@ TEST_CASE("slices of panels, and runs of whole panels as matrices, give the whol
     const std::size_t cols = 256;
     const std::size_t outputs = 5 * kPanelRows + 3;
     const PackedMatrix w(random, type, outputs, cols);
-    const Activations x(random_floats(random, 3 * cols), 3, cols);
-    for (const KernelTable* kernels : runnable_kernels()) {
-      CAPTURE(doctest::String(kernels->name));
-      CAPTURE(doctest::String(name_of(type)));
-      const std::vector<float> whole = matmul(*kernels, w.view(), x.rows);
-      std::vector<float> sliced(whole.size(), 0.0f);
-      for (const Range panels : {Range{0, 1}, Range{1, 4}, Range{4, 6}}) {
-        kernels->matmul(w.view(), panels, x.rows, sliced.data(), outputs);
-      }
-      CHECK(same_bits(sliced, whole));
+    for (const std::size_t num_rows : {3, 50}) {
+      const Activations x(random_floats(random, num_rows * cols), num_rows, cols);
+      for (const KernelTable* kernels : runnable_kernels()) {
+        CAPTURE(doctest::String(kernels->name));
+        CAPTURE(doctest::String(name_of(type)));
+        CAPTURE(num_rows);
+        const std::vector<float> whole = matmul(*kernels, w.view(), x.rows);
+        std::vector<float> sliced(whole.size(), 0.0f);
+        for (const Range panels : {Range{0, 1}, Range{1, 4}, Range{4, 6}}) {
+          kernels->matmul(w.view(), panels, x.rows, sliced.data(), outputs);
+        }
+        CHECK(same_bits(sliced, whole));
 
-      std::vector<float> parts(whole.size(), 0.0f);
-      const PanelMatrix head = {type, 2 * kPanelRows, cols, w.panels.data()};
-      const PanelMatrix tail = {type, outputs - 2 * kPanelRows, cols,
-                                w.panels.data() + 2 * panel_bytes(type, cols)};
-      kernels->matmul(head, {0, 2}, x.rows, parts.data(), outputs);
-      kernels->matmul(tail, {0, 4}, x.rows, parts.data() + 2 * kPanelRows, outputs);
-      CHECK(same_bits(parts, whole));
+        std::vector<float> parts(whole.size(), 0.0f);
+        const PanelMatrix head = {type, 2 * kPanelRows, cols, w.panels.data()};
+        const PanelMatrix tail = {type, outputs - 2 * kPanelRows, cols,
+                                  w.panels.data() + 2 * panel_bytes(type, cols)};
+        kernels->matmul(head, {0, 2}, x.rows, parts.data(), outputs);
+        kernels->matmul(tail, {0, 4}, x.rows, parts.data() + 2 * kPanelRows, outputs);
+        CHECK(same_bits(parts, whole));
+      }
     }
   }
 }
@@ -177,15 +209,18 @@ TEST_CASE("slices of panels, and runs of whole panels as matrices, give the whol
 TEST_CASE("a matmul writes its own outputs and nothing beside them") {
   Random random(15);
   const PackedMatrix w(random, WeightType::Q4_K, 19, 256);
-  const Activations x(random_floats(random, 9 * 256), 9, 256);
   const std::size_t stride = 40;
-  for (const KernelTable* kernels : runnable_kernels()) {
-    CAPTURE(doctest::String(kernels->name));
-    std::vector<float> out(9 * stride, 5.0f);
-    kernels->matmul(w.view(), {0, 2}, x.rows, out.data(), stride);
-    std::size_t touched = 0;
-    for (std::size_t i = 0; i < out.size(); ++i) touched += i % stride >= 19 && out[i] != 5.0f ? 1 : 0;
-    CHECK(touched == 0);
+  for (const std::size_t num_rows : {9, 50}) {
+    const Activations x(random_floats(random, num_rows * 256), num_rows, 256);
+    for (const KernelTable* kernels : runnable_kernels()) {
+      CAPTURE(doctest::String(kernels->name));
+      CAPTURE(num_rows);
+      std::vector<float> out(num_rows * stride, 5.0f);
+      kernels->matmul(w.view(), {0, 2}, x.rows, out.data(), stride);
+      std::size_t touched = 0;
+      for (std::size_t i = 0; i < out.size(); ++i) touched += i % stride >= 19 && out[i] != 5.0f ? 1 : 0;
+      CHECK(touched == 0);
+    }
   }
 }
 
@@ -193,9 +228,10 @@ TEST_CASE("extreme codes and activations neither saturate nor wrap") {
   for (const WeightType type : {WeightType::Q4_0, WeightType::Q4_1, WeightType::Q5_0, WeightType::Q5_1,
                                 WeightType::Q8_0, WeightType::Q4_K, WeightType::Q5_K, WeightType::Q6_K}) {
     const std::size_t cols = 256;
+    const std::size_t outputs = 2 * kPanelRows;
     for (const auto fill : {std::byte{0x00}, std::byte{0x7f}, std::byte{0x80}, std::byte{0xff}}) {
       Random random(16);
-      PackedMatrix w(random, type, 16, cols);
+      PackedMatrix w(random, type, outputs, cols);
       // Every byte alike but the f16 scales, which stay finite.
       const std::vector<std::byte> scales = w.gguf;
       for (std::byte& b : w.gguf) b = fill;
@@ -207,9 +243,9 @@ TEST_CASE("extreme codes and activations neither saturate nor wrap") {
                              type == WeightType::Q4_K || type == WeightType::Q5_K;
         for (std::size_t i = 2; has_min && i < 4; ++i) w.gguf[at + i] = scales[at + i];
       }
-      pack_panels(type, 16, cols, w.gguf.data(), w.panels.data());
+      pack_panels(type, outputs, cols, w.gguf.data(), w.panels.data());
       for (const float value : {1.0f, -1.0f}) {
-        const Activations x(std::vector<float>(21 * cols, value), 21, cols);  // also whole tiles of rows
+        const Activations x(std::vector<float>(53 * cols, value), 53, cols);  // also whole tiles of rows
         const std::vector<float> truth = matmul(scalar_kernels(), w.view(), x.rows);
         for (const KernelTable* kernels : runnable_kernels()) {
           CAPTURE(doctest::String(kernels->name));
@@ -217,7 +253,7 @@ TEST_CASE("extreme codes and activations neither saturate nor wrap") {
           CAPTURE(static_cast<int>(fill));
           CHECK(same_bits(matmul(*kernels, w.view(), x.rows), truth));
         }
-        for (std::size_t o = 0; o < 16; ++o) {
+        for (std::size_t o = 0; o < outputs; ++o) {
           const std::vector<double> weights =
               gguf_values(type, w.gguf.data() + o * gguf_row_bytes(type, cols), cols);
           double sum = 0.0;
