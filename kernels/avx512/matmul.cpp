@@ -136,17 +136,16 @@ void multiply_float_rows(Bytes bytes, const QuantisedRows& x, float* out, std::s
     multiply_float<Type, 1>(bytes, values(), x.cols, results(), out_stride, lanes);
 }
 
-// A weight type's products: of all rows of x with one panel and, from `many_rows` on, with two.
+// A weight type's products: of all rows of x with one panel and, where that exists, with two.
 struct PanelKernels {
   void (*one)(Bytes, const QuantisedRows&, float*, std::size_t, __mmask16);
   void (*two)(Bytes, std::size_t, const QuantisedRows&, float*, std::size_t, __mmask16);
-  std::size_t many_rows;
 };
 
 template <class Panel>
-constexpr PanelKernels kQuantised = {multiply_rows<Panel>, multiply_two_panels<Panel>, kManyRows<Panel>};
+constexpr PanelKernels kQuantised = {multiply_rows<Panel>, multiply_two_panels<Panel>};
 template <WeightType Type>
-constexpr PanelKernels kFloat = {multiply_float_rows<Type>, nullptr, SIZE_MAX};
+constexpr PanelKernels kFloat = {multiply_float_rows<Type>, nullptr};
 
 const PanelKernels& kernels_for(WeightType type) {
   switch (type) {
@@ -183,7 +182,7 @@ const PanelKernels& kernels_for(WeightType type) {
 void matmul(const PanelMatrix& w, Range panels, const QuantisedRows& x, float* out, std::size_t out_stride) {
   const PanelKernels& kernels = kernels_for(w.type);
   const std::size_t bytes = panel_bytes(w.type, w.cols);
-  const bool in_pairs = x.num_rows >= kernels.many_rows;
+  const bool in_pairs = kernels.two != nullptr && x.num_rows >= kManyRows;
   for (std::size_t panel = panels.begin; panel < panels.end && panel * kPanelRows < w.rows;) {
     const std::size_t first = panel * kPanelRows;
     const std::size_t outputs = w.rows - first;

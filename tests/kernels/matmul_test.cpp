@@ -90,10 +90,10 @@ TEST_CASE("many rows times one, two or three panels, unpacked in chunks, give th
       for (const std::size_t outputs : {13, 27, 32, 43, 48}) {
         const std::size_t cols = blocks * kActivationBlock;
         const PackedMatrix w(random, type, outputs, cols);
-        const Activations x(random_floats(random, 51 * cols, 2.0f), 51, cols);
+        const Activations x(random_floats(random, 67 * cols, 2.0f), 67, cols);
         const std::vector<float> truth = matmul(scalar_kernels(), w.view(), x.rows);
         for (const KernelTable* kernels : runnable_kernels()) {
-          for (const std::size_t num_rows : {15, 16, 17, 19, 47, 48, 51}) {
+          for (const std::size_t num_rows : {16, 17, 19, 63, 64, 65, 67}) {
             CAPTURE(doctest::String(kernels->name));
             CAPTURE(doctest::String(name_of(type)));
             CAPTURE(blocks);
@@ -181,7 +181,7 @@ TEST_CASE("slices of panels, and runs of whole panels as matrices, give the whol
     const std::size_t cols = 256;
     const std::size_t outputs = 5 * kPanelRows + 3;
     const PackedMatrix w(random, type, outputs, cols);
-    for (const std::size_t num_rows : {3, 50}) {
+    for (const std::size_t num_rows : {3, 66}) {
       const Activations x(random_floats(random, num_rows * cols), num_rows, cols);
       for (const KernelTable* kernels : runnable_kernels()) {
         CAPTURE(doctest::String(kernels->name));
@@ -210,7 +210,7 @@ TEST_CASE("a matmul writes its own outputs and nothing beside them") {
   Random random(15);
   const PackedMatrix w(random, WeightType::Q4_K, 19, 256);
   const std::size_t stride = 40;
-  for (const std::size_t num_rows : {9, 50}) {
+  for (const std::size_t num_rows : {9, 66}) {
     const Activations x(random_floats(random, num_rows * 256), num_rows, 256);
     for (const KernelTable* kernels : runnable_kernels()) {
       CAPTURE(doctest::String(kernels->name));
@@ -245,7 +245,7 @@ TEST_CASE("extreme codes and activations neither saturate nor wrap") {
       }
       pack_panels(type, outputs, cols, w.gguf.data(), w.panels.data());
       for (const float value : {1.0f, -1.0f}) {
-        const Activations x(std::vector<float>(53 * cols, value), 53, cols);  // also whole tiles of rows
+        const Activations x(std::vector<float>(69 * cols, value), 69, cols);  // also whole tiles of rows
         const std::vector<float> truth = matmul(scalar_kernels(), w.view(), x.rows);
         for (const KernelTable* kernels : runnable_kernels()) {
           CAPTURE(doctest::String(kernels->name));
