@@ -59,6 +59,16 @@ StageTimes::StageTimes(const PlanProblem& problem, Objective objective, double r
   }
 }
 
+StageTimes StageTimes::nothing(const PlanProblem& problem) {
+  StageTimes times(problem, Objective::Latency, 1.0);
+  const auto clear = [](std::vector<double>& seconds) {
+    for (double& s : seconds) s = s == kNever ? kNever : 0;
+  };
+  clear(times.prefix_), clear(times.overhead_), clear(times.entry_), clear(times.exit_);
+  for (Link& link : times.links_) link = {link.latency == kNever ? kNever : 0, 0};
+  return times;
+}
+
 double StageTimes::plan(std::span<const PlannedStage> stages) const {
   double total = join(entry(stages.front().device), exit(stages.back().device));
   for (std::size_t i = 0; i < stages.size(); ++i) {

@@ -36,6 +36,9 @@ class StageTimes {
   StageTimes(const PlanProblem& problem, Objective objective, double rows,
              Loading loading = Loading::Counted);
 
+  // Everything takes no time, but for closed links.
+  static StageTimes nothing(const PlanProblem& problem);
+
   double stage(std::uint32_t device, std::uint32_t begin, std::uint32_t end) const {
     const double* sums = &prefix_[device * (num_units_ + std::size_t{1})];
     return overhead_[device] + (sums[end] - sums[begin]);
@@ -44,6 +47,12 @@ class StageTimes {
   double hop(std::uint32_t from, std::uint32_t to, std::uint32_t cut) const {
     const Link& link = links_[from * num_devices_ + to];
     return link.latency + output_bytes_[cut - 1] * link.seconds_per_byte;
+  }
+  double link_latency(std::uint32_t from, std::uint32_t to) const {
+    return links_[from * num_devices_ + to].latency;
+  }
+  double seconds_per_byte(std::uint32_t from, std::uint32_t to) const {
+    return links_[from * num_devices_ + to].seconds_per_byte;
   }
   double entry(std::uint32_t device) const { return entry_[device]; }
   double exit(std::uint32_t device) const { return exit_[device]; }

@@ -5,19 +5,18 @@
 #include <numeric>
 
 #include "base/check.h"
-#include "partition/interchangeable.h"
 
 namespace shoal {
 namespace {
 
-constexpr std::uint32_t kMaxClosingBounds =
-    16;                              // above, the bound of plans that end elsewhere serves for all
+constexpr std::uint32_t kMaxClosingBounds = 16;  // above, one bound serves for all that close
 constexpr double kRounding = 1e-12;  // relative: sums of the same terms in another order count as equal
 
+// Every bit of x reaches every bit of the result (Steele, Lea and Flood 2014, SplitMix64's last steps).
 std::uint64_t mix(std::uint64_t x) {
-  x ^= x >> 31;
-  x *= 0x9E3779B97F4A7C15u;
-  return x ^ (x >> 29);
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
+  return x ^ (x >> 31);
 }
 
 std::uint64_t bit_of(std::uint32_t v) { return std::uint64_t{1} << v; }
@@ -39,26 +38,25 @@ bool better(const SearchOutcome& a, const SearchOutcome& b) {
                                       });
 }
 
-PathSearch::PathSearch(const SearchSpace& space)
-    : space_(space), open_bound_(space, space.num_devices(), 0), most_units_(space.num_devices(), 0) {
+PathSearch::PathSearch(const SearchSpace& space, const DevicePrices& prices)
+    : space_(space),
+      all_prices_(std::accumulate(prices.begin(), prices.end(), 0.0)),
+      open_bound_(space, {PlanFamily::Open}, prices),
+      most_units_(space.num_devices(), 0) {
   const std::uint32_t num_devices = space.num_devices();
-  const std::uint32_t num_units = space.num_units();
   SHOAL_CHECK(num_devices <= kMaxSearchDevices);
+  SHOAL_CHECK(prices.empty() || (space.times().sums() && prices.size() == num_devices));
+  const bool each_has_a_bound = num_devices <= kMaxClosingBounds;
+  if (space.any_ring() && !each_has_a_bound)
+    either_bound_.emplace(space, PlanFamily{PlanFamily::Either}, prices);
   for (std::uint32_t v = 0; v < num_devices; ++v) {
     closing_bounds_.emplace_back();
-    if (num_devices <= kMaxClosingBounds && may_close_ring(space.problem(), space.device(v)))
-      closing_bounds_.back().emplace(space, v, 1);
-    for (std::uint32_t prefix = 0; prefix <= num_units; ++prefix) {
-      std::uint32_t suffix = num_units;
-      while (suffix > prefix && space.may_close(v, prefix, suffix - 1)) --suffix;
-      first_suffix_.push_back(suffix);
-    }
-    for (std::uint32_t begin = 0; begin < num_units; ++begin) {
-      most_units_[v] = std::max(most_units_[v], space.reach(v, begin) - begin);
-    }
+    if (space.may_close_ring(v) && each_has_a_bound)
+      closing_bounds_.back().emplace(space, PlanFamily{PlanFamily::Ring, v, 1}, prices);
+    find_reaches(v);
     same_before_.push_back(kNone);
     for (std::uint32_t w = 0; w < v; ++w) {
-      if (interchangeable(space.problem(), space.device(v), space.device(w))) same_before_[v] = w;
+      if (space.kind(v) == space.kind(w)) same_before_[v] = w;
     }
   }
   by_reach_.resize(num_devices);
@@ -67,14 +65,26 @@ PathSearch::PathSearch(const SearchSpace& space)
                    [&](std::uint32_t a, std::uint32_t b) { return most_units_[a] > most_units_[b]; });
 }
 
+void PathSearch::find_reaches(std::uint32_t v) {
+  const std::uint32_t num_units = space_.num_units();
+  for (std::uint32_t prefix = 0; prefix <= num_units; ++prefix) {
+    std::uint32_t suffix = num_units;
+    while (suffix > prefix && space_.may_close(v, prefix, suffix - 1)) --suffix;
+    first_suffix_.push_back(suffix);
+  }
+  for (std::uint32_t begin = 0; begin < num_units; ++begin)
+    most_units_[v] = std::max(most_units_[v], space_.reach(v, begin) - begin);
+}
+
 SearchOutcome PathSearch::run(const SearchLimits& limits, const SearchOutcome& incumbent) {
   begin_run(limits, incumbent);
   add_first_stages();
   for (std::uint32_t end = 1; end < space_.num_units(); ++end) {
     std::vector<std::uint32_t>& layer = layers_[end];
     if (layer.size() > limits_.beam_width) {
+      const std::size_t size = layer.size();
       keep_best(layer);
-      cut_off_ = true;
+      cut_off_ = cut_off_ || layer.size() < size;
     }
     for (const std::uint32_t id : layer) expand(id);
   }
@@ -97,9 +107,10 @@ void PathSearch::add_first_stages() {
     if (!is_next_of_its_kind(0, v)) continue;
     Label start;
     start.closing = num_devices;
+    start.unpaid = all_prices_;
     start.cost = space_.entry(v);
     extend(start, kNone, v);
-    if (!may_close_ring(space_.problem(), space_.device(v))) continue;
+    if (!space_.may_close_ring(v)) continue;
     start.closing = static_cast<std::uint16_t>(v);
     extend(start, kNone, v);
   }
@@ -126,6 +137,7 @@ void PathSearch::extend(const Label& from, std::uint32_t from_id, std::uint32_t 
   Label next = from;
   next.parent = from_id;
   next.used |= bit_of(w);
+  next.unpaid -= open_bound_.price(w);
   next.last = static_cast<std::uint16_t>(w);
   const std::uint32_t reach = std::min(space_.reach(w, from.end), space_.num_units() - (closes ? 1 : 0));
   for (std::uint32_t end = from.end + 1u; end <= reach; ++end) {
@@ -218,21 +230,29 @@ void PathSearch::grow_table() {
   for (std::uint32_t id = 0; id < labels_.size(); ++id) table_[slot_of(labels_[id])] = id;
 }
 
+// Plans that close the ring and plans that do not are ranked apart: their bounds are not equally good.
 void PathSearch::keep_best(std::vector<std::uint32_t>& layer) const {
-  std::vector<std::pair<double, std::uint32_t>> ranked;
-  for (const std::uint32_t id : layer) ranked.emplace_back(bound_of(labels_[id]), id);
-  const auto middle = ranked.begin() + static_cast<std::ptrdiff_t>(limits_.beam_width);
-  std::nth_element(ranked.begin(), middle, ranked.end());
-  ranked.erase(middle, ranked.end());
-  std::sort(ranked.begin(), ranked.end());
+  std::vector<std::pair<double, std::uint32_t>> open, closing;
+  for (const std::uint32_t id : layer) {
+    const bool closes = labels_[id].closing < space_.num_devices();
+    (closes ? closing : open).emplace_back(bound_of(labels_[id]), id);
+  }
   layer.clear();
-  for (const auto& [bound, id] : ranked) layer.push_back(id);
+  for (auto* ranked : {&open, &closing}) {
+    if (ranked->size() > limits_.beam_width) {
+      const auto middle = ranked->begin() + static_cast<std::ptrdiff_t>(limits_.beam_width);
+      std::nth_element(ranked->begin(), middle, ranked->end());
+      ranked->erase(middle, ranked->end());
+    }
+    std::sort(ranked->begin(), ranked->end());
+    for (const auto& [bound, id] : *ranked) layer.push_back(id);
+  }
 }
 
 bool PathSearch::hopeless(double bound) const {
   if (bound == kNever) return true;
   if (!best_.found()) return false;
-  const double slack = kRounding * best_.objective;
+  const double slack = kRounding * (best_.objective + all_prices_);
   return space_.times().sums() ? bound > best_.objective + slack : bound >= best_.objective - slack;
 }
 
@@ -254,13 +274,14 @@ bool PathSearch::can_finish(const Label& label) const {
 
 double PathSearch::bound_of(const Label& label) const {
   const bool closes = label.closing < space_.num_devices();
-  if (closes && closing_bounds_[label.closing]) {
-    const CompletionBound& bound = *closing_bounds_[label.closing];
-    return space_.times().join(label.cost, bound.after(further_devices(label), label.end, label.last));
-  }
+  const bool has_own = closes && closing_bounds_[label.closing].has_value();
+  const CompletionBound& bound = has_own  ? *closing_bounds_[label.closing]
+                                 : closes ? *either_bound_
+                                          : open_bound_;
   // Without a bound of its own, the return to the closing device is one more stage of a plan that ends there.
-  const std::uint32_t further = further_devices(label) + (closes && space_.exact_devices > 0 ? 1 : 0);
-  return space_.times().join(label.cost, open_bound_.after(further, label.end, label.last));
+  const std::uint32_t further =
+      further_devices(label) + (closes && !has_own && space_.exact_devices > 0 ? 1 : 0);
+  return space_.times().join(label.cost, bound.after(further, label.end, label.last)) - label.unpaid;
 }
 
 std::uint32_t PathSearch::further_devices(const Label& label) const {

@@ -13,13 +13,14 @@ namespace shoal {
 
 struct SearchLimits {
   std::size_t beam_width = std::numeric_limits<std::size_t>::max();  // partial plans kept per unit boundary
-  std::size_t max_labels = 3'000'000;                                // partial plans in all, 40 bytes each
+  std::size_t max_labels = 3'000'000;                                // partial plans in all, 48 bytes each
 };
 
 struct SearchOutcome {
   std::vector<PlannedStage> stages;  // empty: no plan found
   double objective = kNever;
-  bool complete = false;  // nothing was cut off: the plan is the best, or none exists
+  bool complete = false;   // nothing was cut off: the plan is the best, or none exists
+  double lower_bound = 0;  // no plan that was asked for takes less
   bool found() const { return !stages.empty(); }
 };
 
@@ -31,12 +32,12 @@ inline constexpr std::uint32_t kMaxSearchDevices = 64;
 
 // Dynamic programme over (set of devices used, last device, next unit), with memory checked per range, which
 // keeps it exact; a first device that is to run the last units too is part of the state. Partial plans that
-// the completion bound shows to be no better than the incumbent are dropped. Interchangeable devices are used
-// in order of their index only. One search may run several times (a beam for a first incumbent, then in
-// full). At most kMaxSearchDevices devices.
+// the completion bound, at these prices, shows to be no better than the incumbent are dropped.
+// Interchangeable devices are used in order of their index only. One search may run several times (a beam for
+// a first incumbent, then in full). At most kMaxSearchDevices devices.
 class PathSearch {
  public:
-  explicit PathSearch(const SearchSpace& space);
+  explicit PathSearch(const SearchSpace& space, const DevicePrices& prices = {});
 
   // The best plan not worse than `incumbent` (whose plan is returned where nothing better exists). When the
   // times are not sums, only a strictly better plan replaces it.
@@ -49,6 +50,7 @@ class PathSearch {
   struct Label {
     std::uint64_t used = 0;  // set of devices
     double cost = 0;
+    double unpaid = 0;  // prices of the devices that are not used
     std::uint32_t parent = kNone;
     std::uint16_t end = 0;
     std::uint16_t last = 0;
@@ -58,6 +60,7 @@ class PathSearch {
     std::uint16_t bare = 0;  // devices without a layer, doubled; the lowest bit: the closing device is one
   };
 
+  void find_reaches(std::uint32_t v);
   void begin_run(const SearchLimits& limits, const SearchOutcome& incumbent);
   void add_first_stages();
   void expand(std::uint32_t id);
@@ -78,10 +81,12 @@ class PathSearch {
   std::size_t slot_of(const Label& label) const;
 
   const SearchSpace& space_;
+  double all_prices_;
   CompletionBound open_bound_;
   std::vector<std::optional<CompletionBound>> closing_bounds_;  // per closing device; none for too many
+  std::optional<CompletionBound> either_bound_;                 // then this one serves for all that close
   std::vector<std::uint32_t> first_suffix_;  // [device][prefix]: least suffix that fits beside the prefix
-  std::vector<std::uint32_t> same_before_;   // the interchangeable device before it, or kNone
+  std::vector<std::uint32_t> same_before_;   // the last of its kind before it, or kNone
   std::vector<std::uint32_t> by_reach_;      // devices by most units in one stage, most first
   std::vector<std::uint32_t> most_units_;    // per device, in one stage
 

@@ -9,17 +9,21 @@
 
 namespace shoal {
 
-// Exact up to this many devices whatever the units are, and up to this many when all layers are alike; above,
-// the plan says whether the search proved it, and its lower bound if not.
+// Exact up to this many devices whatever the units are, and up to this many when all layers are alike (for
+// Throughput also when no ring may close); above, the plan says whether the search proved it, and its lower
+// bound if not.
 inline constexpr std::uint32_t kExactDevices = 10;
 inline constexpr std::uint32_t kExactUniformDevices = 16;
 
 // The best plan: which devices, in which order, which units. The embedding and the head are units like any
-// other; the first device may run the last units too. Of equally good plans the one with fewest devices, then
-// lowest indices. Pure and deterministic: no clock, no random numbers. Errors:
+// other; the device that may close the ring can run the first and the last. Of equally good plans the one
+// with fewest devices, then lowest indices, as far as the search was exact. Pure and deterministic: no clock,
+// no random numbers. Errors:
 //   InvalidArgument  a malformed problem, with the entry that is wrong
 //   OutOfMemory      what is short and by how much, or the unit that finds no room
-//   Unavailable      fewer devices can take part than min_stages asks for, with both numbers
+//   Unavailable      fewer devices can take part than min_stages asks for, with both numbers; or it is pins,
+//   closed
+//                    links or most_bottleneck that no plan keeps
 Result<Plan> make_plan(const PlanProblem& problem);
 
 // Figures of a given plan under a problem; also of plans that break min_stages or exceed memory.

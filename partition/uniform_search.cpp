@@ -139,7 +139,7 @@ class UniformSearch {
       if (last == first || order == kNever || hopeless(space.times().join(order, least_compute))) continue;
       const double way_out = space.times().join(order, space.exit(last));
       try_ends(used, first, last, way_out, false);
-      if (!may_close_ring(space.problem(), space.device(first))) continue;
+      if (!space.may_close_ring(first)) continue;
       const double way_back = space.times().join(
           space.times().join(order, hops_[last * num_devices_ + first]), space.exit(first));
       try_ends(used, first, last, way_back, true);

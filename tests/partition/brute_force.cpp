@@ -54,13 +54,7 @@ std::uint64_t slow_scratch(const PlanProblem& problem, const PlannedStage& stage
 }
 
 bool enough_layers(const PlanProblem& problem, const std::vector<PlannedStage>& stages) {
-  std::set<std::uint32_t> holding;
-  for (const PlannedStage& stage : stages) {
-    for (std::uint32_t u = stage.units.begin; u < stage.units.end; ++u) {
-      if (u > 0 && u + 1 < problem.units.size()) holding.insert(stage.device);
-    }
-  }
-  return problem.min_stages <= 1 || holding.size() >= problem.min_stages;
+  return problem.min_stages <= 1 || num_layer_devices(problem, stages) >= problem.min_stages;
 }
 
 class BruteForce {
@@ -118,8 +112,9 @@ class BruteForce {
     const double slack = 1e-9 * objective;
     if (best_ && objective > best_->objective + slack) return;
     if (best_ && objective > best_->objective - slack) {
-      if (num_devices > best_->num_devices) return;
-      if (num_devices == best_->num_devices && latency >= best_->latency) return;
+      const bool by_latency = problem_.objective == Objective::Throughput;
+      if (!by_latency && num_devices > best_->num_devices) return;
+      if ((by_latency || num_devices == best_->num_devices) && latency >= best_->latency) return;
     }
     best_ = {objective, latency, num_devices};
   }
@@ -131,6 +126,16 @@ class BruteForce {
 };
 
 }  // namespace
+
+std::size_t num_layer_devices(const PlanProblem& problem, const std::vector<PlannedStage>& stages) {
+  std::set<std::uint32_t> holding;
+  for (const PlannedStage& stage : stages) {
+    for (std::uint32_t u = stage.units.begin; u < stage.units.end; ++u) {
+      if (u > 0 && u + 1 < problem.units.size()) holding.insert(stage.device);
+    }
+  }
+  return holding.size();
+}
 
 double slow_latency(const PlanProblem& problem, const std::vector<PlannedStage>& stages, bool loading) {
   const auto seconds = [](const LinkProfile& link, std::uint64_t bytes) {

@@ -19,10 +19,13 @@ double slow_bottleneck(const PlanProblem& problem, const std::vector<PlannedStag
 bool slow_fits(const PlanProblem& problem, const std::vector<PlannedStage>& stages);
 bool slow_obeys(const PlanProblem& problem, const std::vector<PlannedStage>& stages);
 
+// Distinct devices that hold at least one layer.
+std::size_t num_layer_devices(const PlanProblem& problem, const std::vector<PlannedStage>& stages);
+
 struct BruteForceBest {
   double objective = 0;
-  double latency = 0;           // least among plans of that objective and number of devices
-  std::size_t num_devices = 0;  // fewest among plans of that objective
+  double latency = 0;           // least among plans of that objective (Latency: and number of devices)
+  std::size_t num_devices = 0;  // Latency: fewest among plans of that objective
 };
 
 // The plan that Objective::Balanced asks for: `objective` is its bottleneck.

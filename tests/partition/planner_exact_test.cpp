@@ -108,14 +108,14 @@ namespace {
 
 // The search that serves uniform layers on many devices, asked directly on few, as make_plan would.
 SearchOutcome uniform_answer(const PlanProblem& problem) {
-  const UnitMemory memory(problem);
+  const ProblemTables tables(problem);
   ObjectiveTimes times(problem);
   std::vector<std::uint32_t> devices;
   for (std::uint32_t v = 0; v < problem.devices.size(); ++v) devices.push_back(v);
   std::vector<SearchSpace> spaces;
   const bool latency = problem.objective == Objective::Latency;
   for (std::uint32_t n = 1; n <= devices.size(); ++n) {
-    spaces.emplace_back(problem, memory, times.for_devices(n), devices);
+    spaces.emplace_back(problem, tables, times.for_devices(n), devices);
     spaces.back().min_devices = std::max(1u, problem.min_stages);
     spaces.back().exact_devices = latency ? 0 : n;
   }

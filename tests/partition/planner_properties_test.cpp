@@ -6,7 +6,6 @@
 
 #include "brute_force.h"
 #include "partition/cost.h"
-#include "partition/local_search.h"
 #include "partition/planner.h"
 #include "random_problem.h"
 

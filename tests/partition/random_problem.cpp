@@ -91,6 +91,69 @@ PlanProblem random_problem(std::uint64_t seed, const ProblemShape& shape) {
   return problem;
 }
 
+namespace {
+
+std::vector<UnitShape> cluster_units(std::mt19937_64& random, const ClusterShape& shape) {
+  std::vector<UnitShape> units;
+  const std::uint64_t layer = whole(random, 2'000'000, 6'000'000);
+  const std::uint64_t head = layer * whole(random, 1, 8);
+  const std::uint64_t hidden_bytes = whole(random, 2'000, 12'000);
+  for (std::uint32_t u = 0; u < shape.num_layers + 2; ++u) {
+    const bool is_end = u == 0 || u == shape.num_layers + 1;
+    UnitShape unit{.weight_bytes = is_end ? head : layer, .output_bytes = hidden_bytes};
+    if (!is_end) unit.kv_bytes = shape.uniform_layers || u % 6 == 0 ? layer / 5 : layer / 20;
+    if (!is_end && !shape.uniform_layers) unit.weight_bytes += u % 6 == 0 ? layer / 7 : (u % 4) * layer / 40;
+    units.push_back(unit);
+  }
+  return units;
+}
+
+DeviceProfile cluster_device(std::mt19937_64& random, const ClusterShape& shape,
+                             const std::vector<UnitShape>& units) {
+  const double fair_share = shape.total_memory / shape.num_devices;
+  double model_bytes = 0;
+  for (const UnitShape& unit : units) model_bytes += static_cast<double>(unit.weight_bytes + unit.kv_bytes);
+  const double spread = shape.similar_devices ? 0.05 : 0.5;
+  const double bytes_per_second =
+      shape.similar_devices ? uniform(random, 5e9, 5.25e9) : uniform(random, 2e9, 2e10);
+  DeviceProfile device;
+  device.memory_bytes =
+      static_cast<std::uint64_t>(fair_share * model_bytes * uniform(random, 1 - spread, 1 + spread));
+  for (std::size_t u = 0; u < units.size(); ++u) {
+    double seconds = static_cast<double>(units[u].weight_bytes) / bytes_per_second;
+    if (u == 0) seconds = 2e-5;  // a row is looked up
+    if (!shape.uniform_layers) seconds *= uniform(random, 0.95, 1.05);
+    if (shape.uniform_layers && u > 1 && u + 1 < units.size()) seconds = device.units[1].decode;
+    device.units.push_back({seconds, seconds, 0});
+  }
+  return device;
+}
+
+}  // namespace
+
+PlanProblem random_cluster(std::uint64_t seed, const ClusterShape& shape) {
+  std::mt19937_64 random(seed);
+  PlanProblem problem;
+  problem.units = cluster_units(random, shape);
+  problem.context = 0;
+  problem.rows_per_step = 1;
+  problem.ring = shape.ring;
+  for (std::uint32_t v = 0; v < shape.num_devices; ++v) {
+    problem.devices.push_back(cluster_device(random, shape, problem.units));
+    problem.devices.back().name = "d" + std::to_string(v);
+    if (v < 2) {  // embedding and head must fit somewhere
+      std::uint64_t& bytes = problem.devices.back().memory_bytes;
+      bytes = std::max(bytes, problem.units.front().weight_bytes * 11 / 10);
+    }
+    problem.links.emplace_back();
+    for (std::uint32_t w = 0; w < shape.num_devices; ++w) problem.links.back().push_back(any_link(random));
+  }
+  problem.from_hub = problem.links[0];
+  for (const auto& row : problem.links) problem.to_hub.push_back(row[0]);
+  problem.from_hub[0] = problem.to_hub[0] = {0, 1e12};
+  return problem;
+}
+
 void add_random_rules(PlanProblem& problem, std::uint64_t seed) {
   std::mt19937_64 random(seed ^ 0x5EED);
   const std::uint64_t num_units = problem.units.size(), num_devices = problem.devices.size();

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "partition/memory.h"
+#include "partition/placement_rules.h"
+#include "partition/problem.h"
+
+namespace shoal {
+
+// What every search over a problem looks up, whatever its objective; built once per problem.
+struct ProblemTables {
+  explicit ProblemTables(const PlanProblem& problem);
+
+  UnitMemory memory;
+  PlacementRules rules;
+  // Per device: the lowest device that is interchangeable with it (partition/interchangeable.h).
+  std::vector<std::uint32_t> kinds;
+};
+
+}  // namespace shoal
