@@ -81,9 +81,9 @@ WorkerEvent ComputeThread::carry_out(Work& work) {
     return opened;
   }
   const ProfileRequest& request = std::get<MeasureProfile>(work).request;
-  Result<ProfileReport> report = measure_profile(request, kernels_, pool_);
+  Result<ProfileReport> report = measure_profile(request, kernels_, pool_, speed_);
   ::malloc_trim(0);  // the plan counts on this memory
-  if (report) return ProfileDone{speed_.slowed(*std::move(report))};
+  if (report) return ProfileDone{*std::move(report)};
   log_error("profile_failed", {{"reason", report.error().message()}});
   return ProfileDone{ProfileReport{.model = request.model, .units = {}}};
 }

@@ -15,14 +15,4 @@ double EmulatedSpeed::make_up_for(double seconds) const {
   return seconds / speed_;
 }
 
-ProfileReport EmulatedSpeed::slowed(ProfileReport report) const {
-  for (LayerProfile& unit : report.units) {
-    unit.seconds_batch1 /= speed_;
-    unit.seconds_batch32 /= speed_;
-    unit.seconds_per_1k_context /= speed_;
-  }
-  report.read_bytes_per_second *= speed_;
-  return report;
-}
-
 }  // namespace shoal

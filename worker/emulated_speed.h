@@ -1,7 +1,6 @@
 #pragma once
 
 #include "base/clock.h"
-#include "transport/messages.h"
 
 namespace shoal {
 
@@ -15,8 +14,8 @@ class EmulatedSpeed {
 
   // Sleeps (1/speed - 1) times what the work took; returns what it then took in all, in seconds.
   double make_up_for(double seconds) const;
-  // What the slower device would have measured.
-  ProfileReport slowed(ProfileReport report) const;
+  // What this device does per second, as the slower one would.
+  double of_rate(double per_second) const { return per_second * speed_; }
 
  private:
   double speed_;

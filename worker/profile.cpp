@@ -86,8 +86,9 @@ KvBudget blocks_of_a_batch(const ModelConfig& config) {
 class StageCopies {
  public:
   static Result<StageCopies> open(const ModelConfig& config, const std::vector<TensorSpec>& tensors,
-                                  std::uint32_t unit, const KernelTable& kernels, ThreadPool& pool) {
-    StageCopies copies(config, unit);
+                                  std::uint32_t unit, const KernelTable& kernels, ThreadPool& pool,
+                                  EmulatedSpeed speed) {
+    StageCopies copies(config, unit, speed);
     const std::uint64_t bytes = std::max<std::uint64_t>(1, shard_bytes(tensors, {unit, unit + 1})) +
                                 cpu_stage_scratch_bytes(copies.spec(), config, pool.num_threads()) +
                                 kv_bytes(config, blocks_of_a_batch(config), {unit, unit + 1});
@@ -131,9 +132,10 @@ class StageCopies {
   }
 
  private:
-  StageCopies(const ModelConfig& config, std::uint32_t unit)
+  StageCopies(const ModelConfig& config, std::uint32_t unit, EmulatedSpeed speed)
       : config_(config),
         unit_(unit),
+        speed_(speed),
         ids_(kPrefillRows, 1),
         hidden_(kPrefillRows * config.hidden_size, 0.5f) {}
 
@@ -160,16 +162,21 @@ class StageCopies {
     const std::vector<std::uint32_t> depth(groups.size(), 1);
     const std::vector<const SamplingParams*> sampling(groups.size(), nullptr);
     output_.candidates.clear();
-    return stage.run({.groups = groups,
-                      .ids = std::span<const TokenId>(ids_).first(rows),
-                      .hidden = unit_ == 0 ? nullptr : reinterpret_cast<const std::byte*>(hidden_.data()),
-                      .sampling = sampling,
-                      .depth = depth},
-                     output_);
+    const auto start = std::chrono::steady_clock::now();
+    Status ran =
+        stage.run({.groups = groups,
+                   .ids = std::span<const TokenId>(ids_).first(rows),
+                   .hidden = unit_ == 0 ? nullptr : reinterpret_cast<const std::byte*>(hidden_.data()),
+                   .sampling = sampling,
+                   .depth = depth},
+                  output_);
+    speed_.make_up_for(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    return ran;
   }
 
   ModelConfig config_;
   std::uint32_t unit_;
+  EmulatedSpeed speed_;
   std::vector<TokenId> ids_;
   std::vector<float> hidden_;
   std::vector<std::unique_ptr<SyntheticSource>> sources_;
@@ -204,9 +211,10 @@ Slice slice_vocabulary(const ModelConfig& config, std::vector<TensorSpec> tensor
 }
 
 Result<LayerProfile> profile_unit(const ModelConfig& config, const std::vector<TensorSpec>& tensors,
-                                  std::uint32_t unit, const KernelTable& kernels, ThreadPool& pool) {
+                                  std::uint32_t unit, const KernelTable& kernels, ThreadPool& pool,
+                                  EmulatedSpeed speed) {
   const Slice slice = slice_vocabulary(config, tensors, unit);
-  Result<StageCopies> copies = StageCopies::open(slice.config, slice.tensors, unit, kernels, pool);
+  Result<StageCopies> copies = StageCopies::open(slice.config, slice.tensors, unit, kernels, pool, speed);
   if (!copies) return fail(copies.error());
   LayerProfile profile{.unit = unit};
   const Result<double> one = copies->time_step(one_sequence(1, 0));
@@ -257,19 +265,20 @@ double measure_read_bandwidth(ThreadPool& pool) {
 }
 
 Result<ProfileReport> measure_profile(const ProfileRequest& request, const KernelTable& kernels,
-                                      ThreadPool& pool) {
+                                      ThreadPool& pool, EmulatedSpeed speed) {
   const Result<ModelConfig> config = parse_model_config(request.config);
   if (!config) return fail(config.error().during("profiling"));
   const Result<std::vector<TensorSpec>> tensors = tensor_specs_of(request.tensors);
   if (!tensors) return fail(tensors.error().during("profiling"));
-  ProfileReport report{
-      .model = request.model, .units = {}, .read_bytes_per_second = measure_read_bandwidth(pool)};
+  ProfileReport report{.model = request.model,
+                       .units = {},
+                       .read_bytes_per_second = speed.of_rate(measure_read_bandwidth(pool))};
   std::vector<std::uint32_t> units;
   for (const TensorSpec& tensor : *tensors) {
     if (units.empty() || units.back() != tensor.unit) units.push_back(tensor.unit);
   }
   for (const std::uint32_t unit : units) {
-    const Result<LayerProfile> profile = profile_unit(*config, *tensors, unit, kernels, pool);
+    const Result<LayerProfile> profile = profile_unit(*config, *tensors, unit, kernels, pool, speed);
     if (!profile) return fail(profile.error().during("profiling unit " + std::to_string(unit)));
     report.units.push_back(*profile);
   }

@@ -4,6 +4,10 @@
 
 #include <chrono>
 
+#include "model/model_config_codec.h"
+#include "tests/worker/tiny_shard.h"
+#include "worker/profile.h"
+
 namespace shoal {
 namespace {
 
@@ -34,18 +38,26 @@ TEST_CASE("this device itself never sleeps") {
   CHECK(in_all == 10.0);
 }
 
-TEST_CASE("a slower device's profile is its own") {
-  const ProfileReport report{
-      .model = {}, .units = {{3, 1e-3, 4e-3, 2e-4}, {4, 2e-3, 5e-3, 0}}, .read_bytes_per_second = 8e9};
-  const ProfileReport slowed = EmulatedSpeed(0.2).slowed(report);
-  REQUIRE(slowed.units.size() == 2);
-  CHECK(slowed.units[0].unit == 3);
-  CHECK(slowed.units[0].seconds_batch1 == doctest::Approx(5e-3));
-  CHECK(slowed.units[0].seconds_batch32 == doctest::Approx(20e-3));
-  CHECK(slowed.units[0].seconds_per_1k_context == doctest::Approx(1e-3));
-  CHECK(slowed.units[1].seconds_batch1 == doctest::Approx(10e-3));
-  CHECK(slowed.read_bytes_per_second == doctest::Approx(1.6e9));
-  CHECK(EmulatedSpeed(1).slowed(report) == report);
+TEST_CASE("a slower device measures itself as one") {
+  CHECK(EmulatedSpeed(0.2).of_rate(8e9) == doctest::Approx(1.6e9));
+  TinyModelOptions options;  // of which a step takes longer than what a busy machine adds to it
+  options.hidden_size = 512;
+  options.num_heads = 8;
+  options.head_dim = 64;
+  options.intermediate_size = 1536;
+  const TinyModel model{61, options};
+  ProfileRequest request{.model = {}, .config = serialise(model.config()), .tensors = {}};
+  for (const TensorRef& tensor : tensor_refs(model)) {
+    if (tensor.unit == 1) request.tensors.push_back(tensor);
+  }
+  ThreadPool pool(1);
+  const Result<ProfileReport> itself = measure_profile(request, *runnable_kernels().back(), pool);
+  const Result<ProfileReport> slower =
+      measure_profile(request, *runnable_kernels().back(), pool, EmulatedSpeed(0.1));
+  REQUIRE(itself);
+  REQUIRE(slower);
+  CHECK(slower->units[0].seconds_batch1 > 5 * itself->units[0].seconds_batch1);
+  CHECK(slower->units[0].seconds_batch32 > 5 * itself->units[0].seconds_batch32);
 }
 
 }  // namespace shoal
