@@ -144,7 +144,7 @@ TEST_CASE(
   CHECK(run.cluster->hub().phase == Phase::InsufficientMemory);
   const RequestId refused = run.cluster->submit(run.judged.request);
   CHECK(run.cluster->answer(refused).failed);
-  CHECK(run.cluster->answer(refused).error.find("cannot hold the model") != std::string::npos);
+  CHECK(run.cluster->answer(refused).error.find("too little memory for the model") != std::string::npos);
   run.cluster->start(DeviceId{4});
   REQUIRE(run.cluster->run_until_serving());
   run.ask_and_wait_for(1);
