@@ -48,11 +48,13 @@ void multiply_twice(const KernelTable& kernels, const Product& product, Range pa
     const Range few{begin, std::min(panels.end, begin + kTogether)};
     kernels.matmul(product.weights, few, x, product.out, size);
     // The kernel counts its outputs from the matrix's first on.
-    const PanelMatrix part{product.weights.type, std::min<std::size_t>(size - std::size_t{begin} * kPanelRows, std::size_t{few.size()} * kPanelRows),
-                           product.weights.cols,
-                           product.weights.panels + begin * panel_bytes(product.weights.type, x.cols)};
+    const PanelMatrix part{
+        product.weights.type,
+        std::min<std::size_t>(size - std::size_t{begin} * kPanelRows, std::size_t{few.size()} * kPanelRows),
+        product.weights.cols, product.weights.panels + begin * panel_bytes(product.weights.type, x.cols)};
     kernels.matmul(part, {0, few.size()}, residuals, scratch, kResidualOutputs);
-    add_rows(kernels, scratch, kResidualOutputs, product.out + begin * kPanelRows, size, part.rows, x.num_rows);
+    add_rows(kernels, scratch, kResidualOutputs, product.out + begin * kPanelRows, size, part.rows,
+             x.num_rows);
   }
 }
 
@@ -62,25 +64,26 @@ void multiply(const Compute& compute, const QuantisedRows& x, std::span<const Pr
               const Residuals& residuals) {
   std::size_t num_panels = 0;
   for (const Product& product : products) num_panels += product.weights.num_panels();
-  compute.pool.parallel_for(num_panels, kPanelGrain, [&](std::size_t begin, std::size_t end,
-                                                         std::size_t thread) {
-    std::size_t first = 0;  // of the product's panels, among those of all
-    for (const Product& product : products) {
-      const std::size_t next = first + product.weights.num_panels();
-      const std::size_t from = std::max(begin, first);
-      const std::size_t to = std::min(end, next);
-      if (from < to) {
-        const Range panels{static_cast<std::uint32_t>(from - first), static_cast<std::uint32_t>(to - first)};
-        if (product.takes_residuals) {
-          multiply_twice(compute.kernels, product, panels, x, residuals.rows,
-                         residuals.products + thread * x.num_rows * kResidualOutputs);
-        } else {
-          compute.kernels.matmul(product.weights, panels, x, product.out, product.weights.rows);
+  compute.pool.parallel_for(
+      num_panels, kPanelGrain, [&](std::size_t begin, std::size_t end, std::size_t thread) {
+        std::size_t first = 0;  // of the product's panels, among those of all
+        for (const Product& product : products) {
+          const std::size_t next = first + product.weights.num_panels();
+          const std::size_t from = std::max(begin, first);
+          const std::size_t to = std::min(end, next);
+          if (from < to) {
+            const Range panels{static_cast<std::uint32_t>(from - first),
+                               static_cast<std::uint32_t>(to - first)};
+            if (product.takes_residuals) {
+              multiply_twice(compute.kernels, product, panels, x, residuals.rows,
+                             residuals.products + thread * x.num_rows * kResidualOutputs);
+            } else {
+              compute.kernels.matmul(product.weights, panels, x, product.out, product.weights.rows);
+            }
+          }
+          first = next;
         }
-      }
-      first = next;
-    }
-  });
+      });
 }
 
 }  // namespace shoal
