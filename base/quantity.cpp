@@ -35,4 +35,19 @@ std::optional<double> parse_bytes_per_second(std::string_view text) {
   return parse(text, kUnits);
 }
 
+std::optional<std::uint64_t> parse_memory_size(std::string_view text) {
+  constexpr std::uint64_t kLeast = 1 << 20;
+  std::uint64_t value = 0;
+  const char* text_end = text.data() + text.size();
+  const auto [end, error] = std::from_chars(text.data(), text_end, value);
+  if (error != std::errc()) return std::nullopt;
+  const std::string_view unit(end, static_cast<std::size_t>(text_end - end));
+  int shift = unit.empty() ? 0 : -1;
+  if (unit == "K" || unit == "KB" || unit == "KiB") shift = 10;
+  if (unit == "M" || unit == "MB" || unit == "MiB") shift = 20;
+  if (unit == "G" || unit == "GB" || unit == "GiB") shift = 30;
+  if (shift < 0 || value > (UINT64_MAX >> shift) || value << shift < kLeast) return std::nullopt;
+  return value << shift;
+}
+
 }  // namespace shoal

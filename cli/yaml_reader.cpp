@@ -37,15 +37,6 @@ std::string number_text(double number) {
   return std::string(text, end);
 }
 
-std::optional<std::uint64_t> parse_bytes(const std::string& text) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const std::string unit(end, text.data() + text.size());
-  const int shift = unit.empty() ? 0 : unit == "K" ? 10 : unit == "M" ? 20 : unit == "G" ? 30 : -1;
-  if (error != std::errc() || shift < 0 || value == 0 || value > (UINT64_MAX >> shift)) return std::nullopt;
-  return value << shift;
-}
-
 }  // namespace
 
 YamlMap::YamlMap(std::shared_ptr<Document> document, std::shared_ptr<YAML::Node> node)
@@ -178,8 +169,9 @@ void YamlMap::flag(const char* key, bool& out) {
 void YamlMap::size(const char* key, std::uint64_t& out_bytes) {
   const auto value = take(key);
   if (!value) return;
-  const std::optional<std::uint64_t> bytes = value->IsScalar() ? parse_bytes(value->Scalar()) : std::nullopt;
-  if (!bytes) return fault_at(*value, std::string("\"") + key + "\" must be a size (for example 512M or 2G)");
+  const std::optional<std::uint64_t> bytes =
+      value->IsScalar() ? parse_memory_size(value->Scalar()) : std::nullopt;
+  if (!bytes) return fault_at(*value, std::string("\"") + key + "\" must be " + kMemorySizeWords);
   out_bytes = *bytes;
 }
 

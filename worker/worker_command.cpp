@@ -16,6 +16,7 @@
 #include "base/file_limit.h"
 #include "base/log.h"
 #include "base/printable.h"
+#include "base/quantity.h"
 #include "kernels/kernel_table.h"
 #include "transport/limits.h"
 #include "worker/emulated_speed.h"
@@ -61,20 +62,6 @@ std::string default_state_directory() {
     return std::string(state) + "/shoal/worker";
   const char* home = std::getenv("HOME");
   return std::string(home && *home ? home : ".") + "/.local/state/shoal/worker";
-}
-
-std::optional<std::uint64_t> parse_size(const std::string& text) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || value == 0) return std::nullopt;
-  const std::string unit(end, text.data() + text.size());
-  int shift = -1;
-  if (unit.empty()) shift = 0;
-  if (unit == "K" || unit == "KB" || unit == "KiB") shift = 10;
-  if (unit == "M" || unit == "MB" || unit == "MiB") shift = 20;
-  if (unit == "G" || unit == "GB" || unit == "GiB") shift = 30;
-  if (shift < 0 || value > (UINT64_MAX >> shift)) return std::nullopt;
-  return value << shift;
 }
 
 std::optional<LogLevel> parse_log_level(const std::string& text) {
@@ -161,8 +148,8 @@ std::string take_option(int option, const std::string& value, Arguments& argumen
   WorkerOptions& options = arguments.options;
   switch (option) {
     case kMemory: {
-      const std::optional<std::uint64_t> size = parse_size(value);
-      if (!size) return "--memory \"" + value + "\" is no size (for example 512M or 2G)";
+      const std::optional<std::uint64_t> size = parse_memory_size(value);
+      if (!size) return "--memory \"" + value + "\" is not " + kMemorySizeWords;
       options.memory_bytes = *size;
       return "";
     }

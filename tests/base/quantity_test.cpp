@@ -31,4 +31,19 @@ TEST_CASE("text that is no number with a unit is nothing") {
   }
 }
 
+TEST_CASE("memory is read with and without its unit") {
+  CHECK(parse_memory_size("1048576") == 1u << 20);
+  CHECK(parse_memory_size("2048K") == 2u << 20);
+  for (const char* text : {"512M", "512MB", "512MiB"}) CHECK(parse_memory_size(text) == 512u << 20);
+  CHECK(parse_memory_size("2G") == std::uint64_t{2} << 30);
+}
+
+TEST_CASE("what is no memory size, too large or too small is none") {
+  for (const char* text : {"", "M", "much", "-1M", "1.5G", "512m", "512 M", "5T", "5", "1023K", "0G",
+                           "99999999999G", "18446744073709551616"}) {
+    CAPTURE(text);
+    CHECK_FALSE(parse_memory_size(text));
+  }
+}
+
 }  // namespace shoal

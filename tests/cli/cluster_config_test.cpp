@@ -93,9 +93,11 @@ TEST_CASE("a value of the wrong type or out of range is an error with its place 
   CHECK(fault_of(changed("9000", "-1")) == "4:14: \"http_port\" must be a whole number from 0 to 65535");
   CHECK(fault_of(changed("9000", "80.5")) == "4:14: \"http_port\" must be a whole number from 0 to 65535");
   CHECK(fault_of(changed("9000", "[1]")) == "4:14: \"http_port\" must be a whole number from 0 to 65535");
-  CHECK(fault_of(changed("512M", "512Q")) == "9:13: \"memory\" must be a size (for example 512M or 2G)");
+  CHECK(fault_of(changed("512M", "512Q")) ==
+        "9:13: \"memory\" must be a size of 1M at least (for example 512M or 2G)");
   CHECK(fault_of(changed("512M", "99999999999G")) ==
-        "9:13: \"memory\" must be a size (for example 512M or 2G)");
+        "9:13: \"memory\" must be a size of 1M at least (for example 512M or 2G)");
+  CHECK(fault_of(changed("512M", "512")).starts_with("9:13: \"memory\" must be a size of 1M at least"));
   CHECK(fault_of(changed("throughput", "thruput")) ==
         "6:14: \"objective\" cannot be \"thruput\"; did you mean \"throughput\"?");
   CHECK(fault_of(changed("scalar", "avx3")) ==

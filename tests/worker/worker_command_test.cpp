@@ -66,6 +66,7 @@ TEST_CASE("misuse ends with status 2 and says what was wrong") {
   misuse("--hub", "--hub");
   misuse("extra --hub 127.0.0.1:1" + token, "extra");
   misuse("--hub 127.0.0.1:1 --memory much" + token, "much");
+  misuse("--hub 127.0.0.1:1 --memory 512" + token, "\"512\" is not a size of 1M at least");
   misuse("--hub 127.0.0.1:1 --memory 99999999999G" + token, "99999999999G");
   misuse("--hub 127.0.0.1:1 --threads 0" + token, "--threads");
   misuse("--hub 127.0.0.1:1 --threads two" + token, "two");
