@@ -10,6 +10,7 @@
 
 #include "cli/bench_tables.h"
 #include "tests/cli/scratch.h"
+#include "tests/support/slow_run.h"
 #include "tests/support/tiny_model.h"
 
 namespace shoal {
@@ -217,8 +218,8 @@ TEST_CASE("prompts longer than a step and every size of batch fit the stage that
   const TinyModel model(9);
   BenchTask task = small_task(model);
   task.repeat = 1;
-  task.prefill = {1, 513, 1100};
-  task.depths = {600};
+  task.prefill = {1, 513, kIsSlowRun ? 700u : 1100u};
+  task.depths = {kIsSlowRun ? 130u : 600u};
   task.batches = {32};
   task.decode = 33;
   const Result<BenchReport> report = run_bench(task, kSilent);

@@ -4,6 +4,7 @@
 
 #include "tests/coordinator/scripted_pipeline.h"
 #include "tests/support/random.h"
+#include "tests/support/slow_run.h"
 
 namespace shoal {
 namespace {
@@ -134,7 +135,7 @@ TEST_CASE("when KV blocks run out the youngest is parked and replayed to the sam
 
 TEST_CASE(
     "a stage can always hold what was admitted, whatever windows, chunks, lengths and cancellations come") {
-  for (std::uint64_t seed = 1; seed <= 150; ++seed) {
+  for (std::uint64_t seed = 1; seed <= (kIsSlowRun ? 50 : 150); ++seed) {
     CAPTURE(seed);
     Random random(seed, "scheduler");
     SchedulerOptions options = small_options();

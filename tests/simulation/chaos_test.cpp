@@ -19,7 +19,7 @@ std::uint64_t env_number(const char* name, std::uint64_t otherwise) {
 TEST_CASE(
     "whatever happens to devices and links, every request ends once, with the whole model's answer or a "
     "reason") {
-  const std::uint64_t count = kSanitized ? 60 : std::getenv("SHOAL_LONG") ? 2000 : 240;
+  const std::uint64_t count = kSanitized ? 40 : std::getenv("SHOAL_LONG") ? 2000 : 240;
   const std::uint64_t first = env_number("SHOAL_SEED", 1);
   const std::uint64_t last = std::getenv("SHOAL_SEED") ? first : count;
   for (const Architecture architecture :
