@@ -145,7 +145,9 @@ class StartTest(unittest.TestCase):
                     self.assertEqual({device["pid"] for device in cluster.view()["devices"]}, set(workers.values()))
 
     def run_coordinator(self, *arguments):
-        return subprocess.run([f"{BIN}/shoal", "coordinator", "--state", "/tmp/shoal-start-test", *arguments], capture_output=True, timeout=60)
+        # A state of its own: what another version wrote at a fixed place would be refused first.
+        with tempfile.TemporaryDirectory() as state:
+            return subprocess.run([f"{BIN}/shoal", "coordinator", "--state", state, *arguments], capture_output=True, timeout=60)
 
     def test_hub_and_worker_may_open_as_many_files_as_the_system_grants(self):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
