@@ -1,259 +1,84 @@
 #pragma once
 
-#include "kernels/avx2/math.h"
+#include "kernels/avx2/panel_stream.h"
 #include "kernels/kernel_table.h"
-#include "kernels/panel_layout.h"
 
 // Products of panels and rows, but for what multiplies codes: `Dot` has
-//     template <int Bits, std::size_t R> static void multiply(Bytes codes, const std::int8_t* const* x, Sums*
-//     sums)
-// for 8 output rows of one block and R rows of x, and kOffset8: what it leaves to be subtracted from 8-bit
-// codes. Private to each file that includes it.
+// - multiply<R>(w, x, sums): one block's exact sums (docs/ARITHMETIC.md, "Products", what is converted) of
+//   R rows of x and 16 output rows, as floats
+// - kHasStart<Panel> and start<Panel>(values, half_sums): a block of a row of x in a form that takes the
+//   codes' offset off those sums
+// - half_scale(int32s): Q6_K's scales in the form it multiplies by
+// Private to each file that includes it.
+//
+// Many rows: a run of a panel's blocks is unpacked into the first-level cache, and tiles of rows read it
+// there. Few rows: blocks are unpacked where they are multiplied.
 namespace shoal::avx2 {
 namespace {
 
-constexpr std::size_t kRowsTogether = 4;  // rows of x that share each unpacked line
-// Ahead of the stream. The hardware's own prefetch stops at page borders; measured against 1, 2, 4 and 6 KB.
-constexpr std::size_t kPrefetchBytes = 3072;
-constexpr std::size_t kHalf = 32;  // bytes of a line that hold 8 of the 16 output rows
+constexpr std::size_t kTileRows = 4;  // by 16 outputs: 8 vectors of sums, half of the registers
+constexpr std::size_t kFewRows = 8;
+// Ahead of the stream: the hardware's own prefetch stops at page borders.
+constexpr std::ptrdiff_t kPrefetchBytes = 8192;
+constexpr std::size_t kRunBlocks = 24;  // unpacked at a time: at most 17 KB
+constexpr std::size_t kRunRows = 64;    // which share what was unpacked
+static_assert(kRunBlocks % kSuperBlocks == 0 && kRunRows % kTileRows == 0);
 
-using Bytes = const std::byte*;
-
-// What runs once per block is always inlined and unrolled, so that sums and accumulators stay in registers
-// and shifts are constants.
 #define SHOAL_INLINE [[gnu::always_inline]] inline
 
-SHOAL_INLINE __m256i load_line(Bytes from) {
-  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
-}
-SHOAL_INLINE __m256 load_f16(Bytes from) {
-  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
-}
-SHOAL_INLINE __m128i load_8(Bytes from) { return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)); }
-SHOAL_INLINE __m256 load_u8(Bytes from) { return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(load_8(from))); }
+// Where the sums of one row and block start; what it means is Dot's.
+struct Start {
+  std::int32_t first;
+  std::int32_t second;
+};
+constexpr std::size_t kStarts = kRunRows * kRunBlocks;
 
-template <int Bits>
-constexpr std::size_t kCodesBytes = Bits == 8 ? kCodes8 : kCodes4 + (Bits - 4) * kLine;
-
-// Where one block's parts lie; `half` * 8 rows on in each.
-struct Lines {
-  Bytes super;   // d, dmin of a K-quant
-  Bytes scales;  // d, m, or 8-bit scales
-  Bytes codes;   // planes, then nibbles or bytes
+// Rows of x from one row and block on.
+struct XRows {
+  const std::int8_t* values;
+  const float* scales;
+  const float* scaled_sums;
+  std::size_t stride;  // from row to row, in blocks
+  const Start* starts;
+  std::size_t starts_stride;
 };
 
-// Exact sums of codes times x, for 8 output rows: over the two halves of a block's columns where they have
-// scales of their own (Q6_K); otherwise d0 is the whole sum.
-struct Sums {
-  __m256i d0;
-  __m256i d1;
-};
+// The same block of each row.
+struct XBlock {
+  const XRows& rows;
+  std::size_t block;
 
-// The codes of column groups i and i + 4, for 8 output rows.
-struct Codes {
-  __m256i first;
-  __m256i second;
-};
-
-SHOAL_INLINE __m256i masked(__m256i bits, char mask) {
-  return _mm256_and_si256(bits, _mm256_set1_epi8(mask));
-}
-
-// The fifth bit of group g, moved to bit 4.
-SHOAL_INLINE __m256i fifth_bits(__m256i plane, int g) {
-  return masked(g < 4 ? _mm256_slli_epi16(plane, 4 - g) : _mm256_srli_epi16(plane, g - 4), 0x10);
-}
-
-// The upper bits of group 4h + i, moved to bits 4 and 5.
-SHOAL_INLINE __m256i upper_bits(__m256i plane, int i) {
-  return masked(i < 2 ? _mm256_slli_epi16(plane, 4 - 2 * i) : _mm256_srli_epi16(plane, 2 * i - 4), 0x30);
-}
-
-template <int Bits>
-SHOAL_INLINE Codes read_codes(Bytes codes, std::size_t i) {
-  if constexpr (Bits == 8) return {load_line(codes + i * kLine), load_line(codes + (i + 4) * kLine)};
-  const __m256i line = load_line(codes + (Bits - 4) * kLine + i * kLine);
-  Codes result = {masked(line, 0x0f), masked(_mm256_srli_epi16(line, 4), 0x0f)};
-  const int group = static_cast<int>(i);
-  if constexpr (Bits == 5) {
-    const __m256i plane = load_line(codes);
-    result.first = _mm256_or_si256(result.first, fifth_bits(plane, group));
-    result.second = _mm256_or_si256(result.second, fifth_bits(plane, group + 4));
+  SHOAL_INLINE std::size_t at(std::size_t r) const { return r * rows.stride + block; }
+  SHOAL_INLINE __m256i four_columns(std::size_t r, std::size_t g) const {
+    std::int32_t packed;
+    __builtin_memcpy(&packed, rows.values + at(r) * kPanelBlock + 4 * g, sizeof packed);
+    return _mm256_set1_epi32(packed);
   }
-  if constexpr (Bits == 6) {
-    result.first = _mm256_or_si256(result.first, upper_bits(load_line(codes), group));
-    result.second = _mm256_or_si256(result.second, upper_bits(load_line(codes + kLine), group));
+  SHOAL_INLINE __m256 scale(std::size_t r) const { return _mm256_set1_ps(rows.scales[at(r)]); }
+  SHOAL_INLINE __m256 scaled_sum(std::size_t r) const { return _mm256_set1_ps(rows.scaled_sums[at(r)]); }
+  SHOAL_INLINE __m256i first_start(std::size_t r) const {
+    return _mm256_set1_epi32(rows.starts[r * rows.starts_stride + block].first);
   }
-  return result;
-}
-
-SHOAL_INLINE __m256i four_columns(const std::int8_t* values) {
-  std::int32_t packed;
-  __builtin_memcpy(&packed, values, sizeof packed);
-  return _mm256_set1_epi32(packed);
-}
-
-// What one row of x brings to a block besides its values.
-struct XScale {
-  float s;
-  float st;
-  std::int32_t t0;
-  std::int32_t t1;
-};
-
-// The kinds of quantised panels: how lines follow one another, and how a block's sums enter the accumulator.
-
-// Q4_0, Q5_0, Q8_0: pairs of blocks behind a line of d. Products subtract Offset from every code.
-template <int BitsOf, std::int32_t Offset>
-struct Symmetric {
-  static constexpr int kBits = BitsOf;
-  Bytes at;
-  Bytes header = nullptr;
-
-  SHOAL_INLINE Lines next(std::size_t index) {
-    if (index % 2 == 0) {
-      header = at;
-      at += kLine;
-    }
-    const Lines lines = {nullptr, header + index % 2 * kScaleBytes, at};
-    at += kCodesBytes<kBits>;
-    return lines;
-  }
-
-  struct Scales {
-    __m256 d;
-  };
-  SHOAL_INLINE static Scales scales(const Lines& lines, std::size_t half) {
-    return {load_f16(lines.scales + half * 16)};
-  }
-
-  SHOAL_INLINE static __m256 add(const Scales& w, const Sums& sums, const XScale& x, __m256 acc) {
-    const __m256i offset = _mm256_set1_epi32(Offset * (x.t0 + x.t1));
-    const __m256 d = _mm256_cvtepi32_ps(_mm256_sub_epi32(sums.d0, offset));
-    return _mm256_fmadd_ps(d, _mm256_mul_ps(w.d, _mm256_set1_ps(x.s)), acc);
+  SHOAL_INLINE __m256i second_start(std::size_t r) const {
+    return _mm256_set1_epi32(rows.starts[r * rows.starts_stride + block].second);
   }
 };
 
-struct ScaleAndMin {
-  __m256 scale;
-  __m256 min;
-};
-
-// float(D) * scale * s + min * st
-SHOAL_INLINE __m256 add_with_min(const ScaleAndMin& w, const Sums& sums, const XScale& x, __m256 acc) {
-  const __m256 d = _mm256_cvtepi32_ps(sums.d0);
-  acc = _mm256_fmadd_ps(d, _mm256_mul_ps(w.scale, _mm256_set1_ps(x.s)), acc);
-  return _mm256_fmadd_ps(w.min, _mm256_set1_ps(x.st), acc);
-}
-
-// Q4_1, Q5_1: d and m before each block.
-template <int BitsOf>
-struct WithMin {
-  static constexpr int kBits = BitsOf;
-  using Scales = ScaleAndMin;
-  Bytes at;
-
-  SHOAL_INLINE Lines next(std::size_t) {
-    const Lines lines = {nullptr, at, at + kLine};
-    at += kLine + kCodesBytes<kBits>;
-    return lines;
-  }
-  SHOAL_INLINE static Scales scales(const Lines& lines, std::size_t half) {
-    return {load_f16(lines.scales + half * 16), load_f16(lines.scales + kScaleBytes + half * 16)};
-  }
-  SHOAL_INLINE static __m256 add(const Scales& w, const Sums& sums, const XScale& x, __m256 acc) {
-    return add_with_min(w, sums, x, acc);
-  }
-};
-
-// The K-quants' stream: a line of d (and dmin) for 8 blocks; a line of 8-bit scales for each pair.
-template <int BitsOf>
-struct SuperStream {
-  static constexpr int kBits = BitsOf;
-  Bytes at;
-  Bytes header = nullptr;
-  Bytes super = nullptr;
-
-  SHOAL_INLINE Lines next(std::size_t index) {
-    if (index % 2 == 0) {
-      if (index % kSuperBlocks == 0) {
-        super = at;
-        at += kLine;
-      }
-      header = at;
-      at += kLine;
-    }
-    const Lines lines = {super, header + index % 2 * 32, at};
-    at += kCodesBytes<kBits>;
-    return lines;
-  }
-};
-
-// Q4_K, Q5_K.
-template <int BitsOf>
-struct SuperWithMin : SuperStream<BitsOf> {
-  using Scales = ScaleAndMin;
-
-  SHOAL_INLINE static Scales scales(const Lines& lines, std::size_t half) {
-    const __m256 d = load_f16(lines.super + half * 16);
-    const __m256 negative_dmin =
-        _mm256_xor_ps(load_f16(lines.super + kScaleBytes + half * 16), _mm256_set1_ps(-0.0f));
-    return {_mm256_mul_ps(d, load_u8(lines.scales + half * 8)),
-            _mm256_mul_ps(negative_dmin, load_u8(lines.scales + 16 + half * 8))};
-  }
-  SHOAL_INLINE static __m256 add(const Scales& w, const Sums& sums, const XScale& x, __m256 acc) {
-    return add_with_min(w, sums, x, acc);
-  }
-};
-
-// Q6_K: a signed scale for each half of a block's columns.
-struct Super6 : SuperStream<6> {
-  struct Scales {
-    __m256 d;
-    __m256i first;
-    __m256i second;
-  };
-
-  SHOAL_INLINE static Scales scales(const Lines& lines, std::size_t half) {
-    return {load_f16(lines.super + half * 16), _mm256_cvtepi8_epi32(load_8(lines.scales + half * 8)),
-            _mm256_cvtepi8_epi32(load_8(lines.scales + 16 + half * 8))};
-  }
-  SHOAL_INLINE static __m256 add(const Scales& w, const Sums& sums, const XScale& x, __m256 acc) {
-    const __m256i first =
-        _mm256_mullo_epi32(w.first, _mm256_sub_epi32(sums.d0, _mm256_set1_epi32(kOffset6 * x.t0)));
-    const __m256i second =
-        _mm256_mullo_epi32(w.second, _mm256_sub_epi32(sums.d1, _mm256_set1_epi32(kOffset6 * x.t1)));
-    const __m256 d = _mm256_cvtepi32_ps(_mm256_add_epi32(first, second));
-    return _mm256_fmadd_ps(d, _mm256_mul_ps(w.d, _mm256_set1_ps(x.s)), acc);
-  }
-};
-
-template <class Dot, class Panel, std::size_t R>
-SHOAL_INLINE void add_block(const Lines& lines, const QuantisedRows& x, std::size_t first_at,
-                            std::size_t num_blocks, __m256 (*acc)[2]) {
-  const std::int8_t* values[R];
-#pragma GCC unroll 8
-  for (std::size_t r = 0; r < R; ++r) values[r] = x.values + (first_at + r * num_blocks) * kPanelBlock;
+// One block's terms of R rows' accumulators.
+template <class Dot, std::size_t R, class Block>
+SHOAL_INLINE void add_block(const Block& w, const XBlock& x, __m256 (*acc)[2]) {
+  __m256 sums[R][2];
+  Dot::template multiply<R>(w, x, sums);
+#pragma GCC unroll 2
   for (std::size_t half = 0; half < 2; ++half) {
-    Sums sums[R];
-    Dot::template multiply<Panel::kBits, R>(lines.codes + half * kHalf, values, sums);
-    const auto scales = Panel::scales(lines, half);
-#pragma GCC unroll 8
+    const __m256 whole = w.template scale<Scale::Whole>(half);
+#pragma GCC unroll 4
     for (std::size_t r = 0; r < R; ++r) {
-      const std::size_t at = first_at + r * num_blocks;
-      const XScale scale_of_x = {x.scales[at], x.scaled_sums[at], x.half_sums[2 * at],
-                                 x.half_sums[2 * at + 1]};
-      acc[r][half] = Panel::add(scales, sums[r], scale_of_x, acc[r][half]);
+      const __m256 scale = _mm256_mul_ps(whole, x.scale(r));
+      acc[r][half] = _mm256_fmadd_ps(sums[r][half], scale, acc[r][half]);
+      if constexpr (Block::Panel::kHasMin)
+        acc[r][half] = _mm256_fmadd_ps(w.template scale<Scale::Min>(half), x.scaled_sum(r), acc[r][half]);
     }
-  }
-}
-
-template <class Panel>
-SHOAL_INLINE void prefetch(const Panel& panel) {
-  constexpr std::size_t kBytes = kLine + kCodesBytes<Panel::kBits>;
-#pragma GCC unroll 16
-  for (std::size_t line = 0; line < kBytes; line += kLine) {
-    _mm_prefetch(reinterpret_cast<const char*>(panel.at) + kPrefetchBytes + line, _MM_HINT_T0);
   }
 }
 
@@ -262,40 +87,187 @@ struct Target {
   float* out;
   std::size_t out_stride;
   std::size_t outputs;
+
+  SHOAL_INLINE Target from_row(std::size_t row) const {
+    return {out + row * out_stride, out_stride, outputs};
+  }
 };
 
+// Accumulators start from 0, or from what the blocks before `first_block` left in their results.
 template <std::size_t R>
-void store_results(const __m256 (*acc)[2], const Target& target, std::size_t row) {
-#pragma GCC unroll 8
+SHOAL_INLINE void begin_results(std::size_t first_block, const Target& target, __m256 (*acc)[2]) {
+#pragma GCC unroll 4
   for (std::size_t r = 0; r < R; ++r) {
-    float* out = target.out + (row + r) * target.out_stride;
+    const float* out = target.out + r * target.out_stride;
+    acc[r][0] = first_block == 0 ? _mm256_setzero_ps() : load_at(out, 0, target.outputs);
+    acc[r][1] = first_block == 0 ? _mm256_setzero_ps() : load_at(out, 8, target.outputs);
+  }
+}
+
+template <std::size_t R>
+SHOAL_INLINE void store_results(const __m256 (*acc)[2], const Target& target) {
+#pragma GCC unroll 4
+  for (std::size_t r = 0; r < R; ++r) {
+    float* out = target.out + r * target.out_stride;
     store_at(out, 0, target.outputs, acc[r][0]);
     store_at(out, 8, target.outputs, acc[r][1]);
   }
 }
 
-template <class Dot, class Panel, std::size_t R>
-void multiply(Bytes bytes, const QuantisedRows& x, std::size_t row, const Target& target) {
-  const std::size_t num_blocks = (x.cols + kPanelBlock - 1) / kPanelBlock;
-  const std::size_t first_at = row * num_blocks;
-  Panel panel{bytes};
+// Consecutive blocks of every row and panel.
+struct Run {
+  std::size_t first_block;
+  std::size_t num_blocks;
+};
+
+template <class Dot, std::size_t R, class Panel>
+[[gnu::noinline]] void multiply_tile(const UnpackedBlock<Panel>* w, const Run& run, const XRows& x,
+                                     const Target& target) {
   __m256 acc[R][2];
-#pragma GCC unroll 8
-  for (std::size_t r = 0; r < R; ++r) acc[r][0] = acc[r][1] = _mm256_setzero_ps();
-  for (std::size_t block = 0; block < num_blocks; ++block) {
-    if (row == 0) prefetch(panel);  // the first rows to meet a panel read it from memory
-    add_block<Dot, Panel, R>(panel.next(block), x, first_at + block, num_blocks, acc);
-  }
-  store_results<R>(acc, target, row);
+  begin_results<R>(run.first_block, target, acc);
+  for (std::size_t block = 0; block < run.num_blocks; ++block)
+    add_block<Dot, R>(w[block], XBlock{x, block}, acc);
+  store_results<R>(acc, target);
+}
+
+SHOAL_INLINE XRows from_row(const XRows& x, std::size_t row) {
+  return {x.values + row * x.stride * kPanelBlock, x.scales + row * x.stride,
+          x.scaled_sums + row * x.stride,          x.stride,
+          x.starts + row * x.starts_stride,        x.starts_stride};
 }
 
 template <class Dot, class Panel>
-void multiply_rows(Bytes bytes, const QuantisedRows& x, const Target& target) {
+void multiply_unpacked(const UnpackedBlock<Panel>* w, const Run& run, const XRows& x, std::size_t num_rows,
+                       const Target& target) {
   std::size_t row = 0;
-  for (; row + kRowsTogether <= x.num_rows; row += kRowsTogether)
-    multiply<Dot, Panel, kRowsTogether>(bytes, x, row, target);
-  for (; row + 2 <= x.num_rows; row += 2) multiply<Dot, Panel, 2>(bytes, x, row, target);
-  if (row < x.num_rows) multiply<Dot, Panel, 1>(bytes, x, row, target);
+  for (; row + 4 <= num_rows; row += 4) multiply_tile<Dot, 4>(w, run, from_row(x, row), target.from_row(row));
+  for (; row + 2 <= num_rows; row += 2) multiply_tile<Dot, 2>(w, run, from_row(x, row), target.from_row(row));
+  if (row < num_rows) multiply_tile<Dot, 1>(w, run, from_row(x, row), target.from_row(row));
+}
+
+// Brings the lines that the stream reads `ahead` bytes after the next block's.
+template <class Panel>
+SHOAL_INLINE void prefetch(const Panel& panel, std::ptrdiff_t ahead) {
+  constexpr std::size_t kBytes = kLine + kCodesBytes<Panel::kBits>;
+#pragma GCC unroll 16
+  for (std::size_t line = 0; line < kBytes; line += kLine) {
+    _mm_prefetch(reinterpret_cast<const char*>(panel.at) + ahead + line, _MM_HINT_T0);
+  }
+}
+
+template <class Dot, std::size_t R, class Panel>
+[[gnu::noinline]] void multiply_packed_tile(Bytes bytes, const Run& run, bool from_memory, const XRows& x,
+                                            const Target& target) {
+  Panel panel{bytes};
+  __m256 acc[R][2];
+  begin_results<R>(run.first_block, target, acc);
+  for (std::size_t block = 0; block < run.num_blocks; ++block) {
+    if (from_memory) prefetch(panel, kPrefetchBytes);
+    add_block<Dot, R>(PackedBlock<Panel>{panel.next(block)}, XBlock{x, block}, acc);
+  }
+  store_results<R>(acc, target);
+}
+
+// The first rows to meet a panel read it from memory.
+template <class Dot, class Panel>
+void multiply_packed(Bytes bytes, const Run& run, const XRows& x, std::size_t num_rows,
+                     const Target& target) {
+  std::size_t row = 0;
+  for (; row + 4 <= num_rows; row += 4)
+    multiply_packed_tile<Dot, 4, Panel>(bytes, run, row == 0, from_row(x, row), target.from_row(row));
+  for (; row + 2 <= num_rows; row += 2)
+    multiply_packed_tile<Dot, 2, Panel>(bytes, run, row == 0, from_row(x, row), target.from_row(row));
+  if (row < num_rows)
+    multiply_packed_tile<Dot, 1, Panel>(bytes, run, row == 0, from_row(x, row), target.from_row(row));
+}
+
+// A product of quantised weights.
+struct Multiplication {
+  Bytes bytes;
+  std::size_t panel_bytes;
+  std::size_t outputs;
+  Range panels;
+  QuantisedRows x;
+  float* out;
+  std::size_t out_stride;
+
+  std::size_t num_blocks() const { return (x.cols + kPanelBlock - 1) / kPanelBlock; }
+  std::size_t end_panel() const {
+    const std::size_t last = (outputs + kPanelRows - 1) / kPanelRows;
+    return panels.end < last ? panels.end : last;
+  }
+  Target target(std::size_t panel, std::size_t row) const {
+    const std::size_t first = panel * kPanelRows;
+    return {out + row * out_stride + first, out_stride,
+            outputs - first < kPanelRows ? outputs - first : kPanelRows};
+  }
+};
+
+template <class Dot, class Panel>
+XRows rows_at(const QuantisedRows& x, std::size_t row, std::size_t num_rows, const Run& run, Start* starts) {
+  const std::size_t num_blocks = (x.cols + kPanelBlock - 1) / kPanelBlock;
+  const std::size_t at = row * num_blocks + run.first_block;
+  if constexpr (Dot::template kHasStart<Panel>) {
+    for (std::size_t r = 0; r < num_rows; ++r) {
+      const std::size_t first = at + r * num_blocks;
+      for (std::size_t b = 0; b < run.num_blocks; ++b) {
+        starts[r * run.num_blocks + b] =
+            Dot::template start<Panel>(x.values + (first + b) * kPanelBlock, x.half_sums + 2 * (first + b));
+      }
+    }
+  }
+  return {x.values + at * kPanelBlock, x.scales + at, x.scaled_sums + at, num_blocks, starts, run.num_blocks};
+}
+
+// function(run) over all blocks, at most `most` at a time.
+template <typename Function>
+SHOAL_INLINE void for_each_run(std::size_t num_blocks, std::size_t most, Function&& function) {
+  for (std::size_t first = 0; first < num_blocks; first += most)
+    function(Run{first, num_blocks - first < most ? num_blocks - first : most});
+}
+
+template <class Panel>
+Bytes run_bytes(const Multiplication& m, std::size_t panel, const Run& run) {
+  return m.bytes + panel * m.panel_bytes + run.first_block / kSuperBlocks * Panel::kSuperBytes;
+}
+
+template <class Dot, class Panel>
+void multiply_many_rows(const Multiplication& m) {
+  alignas(kLine) UnpackedBlock<Panel> unpacked[kRunBlocks];
+  Start starts[Dot::template kHasStart<Panel> ? kStarts : 1];
+  for (std::size_t row = 0; row < m.x.num_rows; row += kRunRows) {
+    const std::size_t num_rows = m.x.num_rows - row < kRunRows ? m.x.num_rows - row : kRunRows;
+    for_each_run(m.num_blocks(), kRunBlocks, [&](const Run& run) {
+      const XRows x = rows_at<Dot, Panel>(m.x, row, num_rows, run, starts);
+      for (std::size_t panel = m.panels.begin; panel < m.end_panel(); ++panel) {
+        Panel stream{run_bytes<Panel>(m, panel, run)};
+        for (std::size_t b = 0; b < run.num_blocks; ++b) {
+          prefetch(stream, static_cast<std::ptrdiff_t>(m.panel_bytes));
+          unpack<Panel>(stream.next(b), unpacked + b);
+        }
+        multiply_unpacked<Dot>(unpacked, run, x, num_rows, m.target(panel, row));
+      }
+    });
+  }
+}
+
+template <class Dot, class Panel>
+void multiply_few_rows(const Multiplication& m) {
+  Start starts[Dot::template kHasStart<Panel> ? kStarts : 1];
+  for_each_run(m.num_blocks(), kStarts / kFewRows, [&](const Run& run) {
+    const XRows x = rows_at<Dot, Panel>(m.x, 0, m.x.num_rows, run, starts);
+    for (std::size_t panel = m.panels.begin; panel < m.end_panel(); ++panel)
+      multiply_packed<Dot, Panel>(run_bytes<Panel>(m, panel, run), run, x, m.x.num_rows, m.target(panel, 0));
+  });
+}
+
+template <class Dot, class Panel>
+void multiply_rows(const Multiplication& m) {
+  if (m.x.num_rows <= kFewRows) {
+    multiply_few_rows<Dot, Panel>(m);
+  } else {
+    multiply_many_rows<Dot, Panel>(m);
+  }
 }
 
 // Float weights: 8 output rows of one column, widened.
@@ -336,28 +308,31 @@ void multiply_float(Bytes panel, const QuantisedRows& x, std::size_t row, const 
       acc[r][1] = _mm256_add_ps(acc[r][1], p[r][1]);
     }
   }
-  store_results<R>(acc, target, row);
+  store_results<R>(acc, target);
 }
 
 template <WeightType Type>
-void multiply_float_rows(Bytes bytes, const QuantisedRows& x, const Target& target) {
-  std::size_t row = 0;
-  for (; row + kRowsTogether <= x.num_rows; row += kRowsTogether)
-    multiply_float<Type, kRowsTogether>(bytes, x, row, target);
-  for (; row < x.num_rows; ++row) multiply_float<Type, 1>(bytes, x, row, target);
+void multiply_float_rows(const Multiplication& m) {
+  for (std::size_t panel = m.panels.begin; panel < m.end_panel(); ++panel) {
+    const Bytes bytes = m.bytes + panel * m.panel_bytes;
+    std::size_t row = 0;
+    for (; row + kTileRows <= m.x.num_rows; row += kTileRows)
+      multiply_float<Type, kTileRows>(bytes, m.x, row, m.target(panel, row));
+    for (; row < m.x.num_rows; ++row) multiply_float<Type, 1>(bytes, m.x, row, m.target(panel, row));
+  }
 }
 
-using PanelKernel = void (*)(Bytes, const QuantisedRows&, const Target&);
+using Kernel = void (*)(const Multiplication&);
 
 template <class Dot>
-PanelKernel kernel_for(WeightType type) {
+Kernel kernel_for(WeightType type) {
   switch (type) {
     case WeightType::Q4_0:
       return multiply_rows<Dot, Symmetric<4, kOffset4>>;
     case WeightType::Q5_0:
       return multiply_rows<Dot, Symmetric<5, kOffset5>>;
     case WeightType::Q8_0:
-      return multiply_rows<Dot, Symmetric<8, Dot::kOffset8>>;
+      return multiply_rows<Dot, Symmetric<8, kOffset8>>;
     case WeightType::Q4_1:
       return multiply_rows<Dot, WithMin<4>>;
     case WeightType::Q5_1:
@@ -367,7 +342,7 @@ PanelKernel kernel_for(WeightType type) {
     case WeightType::Q5_K:
       return multiply_rows<Dot, SuperWithMin<5>>;
     case WeightType::Q6_K:
-      return multiply_rows<Dot, Super6>;
+      return multiply_rows<Dot, Super6<Dot>>;
     case WeightType::F32:
       return multiply_float_rows<WeightType::F32>;
     case WeightType::F16:
@@ -381,13 +356,7 @@ PanelKernel kernel_for(WeightType type) {
 template <class Dot>
 void multiply_panels(const PanelMatrix& w, Range panels, const QuantisedRows& x, float* out,
                      std::size_t out_stride) {
-  const PanelKernel kernel = kernel_for<Dot>(w.type);
-  const std::size_t bytes = panel_bytes(w.type, w.cols);
-  for (std::size_t panel = panels.begin; panel < panels.end && panel * kPanelRows < w.rows; ++panel) {
-    const std::size_t first = panel * kPanelRows;
-    const std::size_t outputs = w.rows - first < kPanelRows ? w.rows - first : kPanelRows;
-    kernel(w.panels + panel * bytes, x, {out + first, out_stride, outputs});
-  }
+  kernel_for<Dot>(w.type)({w.panels, panel_bytes(w.type, w.cols), w.rows, panels, x, out, out_stride});
 }
 
 #undef SHOAL_INLINE
