@@ -12,9 +12,9 @@ namespace {
 constexpr double kClearly = 1e-9;  // relative: less of a difference is rounding
 constexpr double kNarrow = 1e-3;   // relative: from here on, steps instead of halving
 constexpr Effort kOneOfMany{.exact_labels = 1'000'000,
-                            .try_labels = 30'000,
-                            .price_work = 4'000'000,
-                            .order_work = 4'000'000,
+                            .try_labels = 20'000,
+                            .price_work = 800'000,
+                            .order_work = 500'000,
                             .uniform_search = false};
 
 class BalancedSearch {

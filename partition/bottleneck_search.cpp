@@ -31,7 +31,8 @@ constexpr Effort kForFits{.exact_labels = 1'000'000,
 constexpr Effort kForFirst{.exact_labels = 1'000'000, .uniform_search = false, .first_found = true};
 constexpr std::uint64_t kPriceWork = 8'000'000;
 constexpr int kProofs = 8;
-constexpr int kMostLooks = 30;  // below a ceiling, where no search is exact
+constexpr int kMostLooks = 12;   // below a ceiling, where no search is exact,
+constexpr int kMostProofs = 16;  // and at whether prices forbid it
 
 class BottleneckSearch {
  public:
@@ -43,14 +44,14 @@ class BottleneckSearch {
         one_row_(problem, Objective::Latency, 1.0),
         is_uniform_(devices.size() <= kExactUniformDevices && has_uniform_layers(problem)) {}
 
-  SearchOutcome run() {
+  SearchOutcome run(bool breaks_ties) {
     bool complete = true;
     double bound = kNever;
     for (const Number& number : numbers()) complete = search(number, bound) && complete;
     if (!complete && is_uniform_) complete = search_uniform();
     best_.complete = complete;
     best_.lower_bound = complete ? best_.objective : std::min(bound, best_.objective);
-    if (best_.found()) break_ties();
+    if (best_.found() && breaks_ties) break_ties();
     return std::move(best_);
   }
 
@@ -142,9 +143,9 @@ class BottleneckSearch {
   double raise_proof(const SearchSpace& space, const StageTimes& times, std::uint32_t n, double proven,
                      double unproven) {
     for (int i = 0;
-         i < kProofs && looks_left_ > 0 && unproven < kNever && unproven - proven > kNear * unproven; ++i) {
+         i < kProofs && proofs_left_ > 0 && unproven < kNever && unproven - proven > kNear * unproven; ++i) {
       const double ceiling = proven + (unproven - proven) / 2;
-      if (prices_forbid(problem_, under(times, n, ceiling), kPriceWork))
+      if (is_forbidden(under(times, n, ceiling)))
         proven = next_busy(space, ceiling);
       else
         unproven = ceiling;
@@ -172,10 +173,14 @@ class BottleneckSearch {
     return found ? keep(times, *std::move(found)) : Answer::None;
   }
 
+  bool is_forbidden(const SearchSpace& space) {
+    return proofs_left_-- > 0 && prices_forbid(problem_, space, kPriceWork);
+  }
+
   Answer fit(const StageTimes& times, std::uint32_t n, double ceiling) {
-    if (looks_left_-- <= 0) return Answer::Unknown;
     const SearchSpace space = under(times, n, ceiling);
-    if (prices_forbid(problem_, space, kPriceWork)) return Answer::None;
+    if (is_forbidden(space)) return Answer::None;
+    if (looks_left_-- <= 0) return Answer::Unknown;
     const SearchOutcome found = soonest_plan(space, {}, best_.found() ? kForFits : kForFirst);
     if (found.found()) return keep(times, found.stages);
     return found.complete ? Answer::None : Answer::Unknown;
@@ -232,6 +237,7 @@ class BottleneckSearch {
   const std::vector<std::uint32_t>& devices_;
   StageTimes one_row_;
   int looks_left_ = kMostLooks;
+  int proofs_left_ = kMostProofs;
   bool is_uniform_;  // few enough, and alike, to be searched in full so
   SearchOutcome best_;
 };
@@ -239,8 +245,8 @@ class BottleneckSearch {
 }  // namespace
 
 SearchOutcome least_bottleneck(const PlanProblem& problem, const ProblemTables& tables,
-                               const std::vector<std::uint32_t>& devices) {
-  return BottleneckSearch(problem, tables, devices).run();
+                               const std::vector<std::uint32_t>& devices, bool breaks_ties) {
+  return BottleneckSearch(problem, tables, devices).run(breaks_ties);
 }
 
 }  // namespace shoal

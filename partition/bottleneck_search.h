@@ -14,6 +14,6 @@ namespace shoal {
 // where all layers are alike or no ring may close (partition/reach_search.h). Otherwise the outcome may not
 // be complete and has a lower bound: counting what devices can run in time, and prices on them.
 SearchOutcome least_bottleneck(const PlanProblem& problem, const ProblemTables& tables,
-                               const std::vector<std::uint32_t>& devices);
+                               const std::vector<std::uint32_t>& devices, bool breaks_ties = true);
 
 }  // namespace shoal

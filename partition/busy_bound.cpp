@@ -8,6 +8,9 @@
 namespace shoal {
 namespace {
 
+constexpr double kPrecision = 1e-4;  // relative: so far below what counting allows the bound may be
+constexpr double kLeastSeconds = 1e-9;
+
 // Ends that a stage of v from `begin` may have under the ceiling.
 std::uint32_t reach_in_time(const SearchSpace& space, std::uint32_t v, std::uint32_t begin, double ceiling) {
   std::uint32_t least = begin, most = space.reach(v, begin);
@@ -38,6 +41,19 @@ std::uint32_t most_in_ring(const SearchSpace& space, std::uint32_t v, double cei
   return most;
 }
 
+// Of the units, each on the device that runs it soonest.
+double longest_unit(const SearchSpace& space) {
+  double longest = 0;
+  for (std::uint32_t u = 0; u < space.num_units(); ++u) {
+    double least = kNever;
+    for (std::uint32_t v = 0; v < space.num_devices(); ++v) {
+      if (space.reach(v, u) > u) least = std::min(least, space.stage(v, u, u + 1));
+    }
+    longest = std::max(longest, least);
+  }
+  return longest;
+}
+
 bool counting_allows(const SearchSpace& space, double ceiling) {
   std::vector<bool> runs_somewhere(space.num_units(), false);
   std::vector<std::uint32_t> capacity;
@@ -61,13 +77,12 @@ bool counting_allows(const SearchSpace& space, double ceiling) {
 
 double least_busy(const SearchSpace& space) {
   if (!counting_allows(space, kNever)) return kNever;
-  if (counting_allows(space, 0)) return 0;
-  double above = 1e-9;
-  while (!counting_allows(space, above)) above *= 2;
-  double below = above > 1e-9 ? above / 2 : 0;
-  while (above - below > 1e-13 * above) {
+  double below = longest_unit(space);
+  if (counting_allows(space, below)) return below;
+  double above = std::max(2 * below, kLeastSeconds);
+  while (!counting_allows(space, above)) below = above, above *= 2;
+  while (above - below > kPrecision * above) {
     const double middle = below + (above - below) / 2;
-    if (middle <= below || middle >= above) break;
     (counting_allows(space, middle) ? above : below) = middle;
   }
   return next_busy(space, below);

@@ -61,7 +61,8 @@ double OrderSearch::fill(const DeviceOrder& order, std::uint32_t prefix, double 
   const auto count = static_cast<std::uint32_t>(order.places.size());
   if (space_.exact_devices > 0 && count != space_.exact_devices) return kNever;
   if (count < space_.min_devices || count == 0) return kNever;
-  num_bare_ = space_.min_devices > 1 ? count - space_.min_devices + 1 : 1;
+  counts_bare_ = space_.min_devices > 1;
+  num_bare_ = counts_bare_ ? count - space_.min_devices + 1 : 1;
   if (order.closes && (count < 2 || prefix > space_.reach(order.places[0], 0))) return kNever;
   rows_.assign(count * std::size_t{num_bare_} * (space_.num_units() + std::size_t{1}), kNever);
   start_row(order.places[0], prefix, order.closes);

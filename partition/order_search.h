@@ -46,7 +46,7 @@ class OrderSearch {
     return (row * num_bare_ + bare) * (space_.num_units() + std::size_t{1}) + end;
   }
   bool is_bare(std::uint32_t begin, std::uint32_t end) const {
-    return num_bare_ > 1 && (end <= space_.layers().begin || begin >= space_.layers().end);
+    return counts_bare_ && (end <= space_.layers().begin || begin >= space_.layers().end);
   }
 
   const SearchSpace& space_;
@@ -55,6 +55,7 @@ class OrderSearch {
   // layer.
   std::vector<double> rows_;
   std::uint32_t num_bare_ = 1;
+  bool counts_bare_ = false;
   std::uint64_t work_ = 0;
 
   DeviceOrder current_;

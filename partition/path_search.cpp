@@ -78,6 +78,7 @@ void PathSearch::find_reaches(std::uint32_t v) {
 
 SearchOutcome PathSearch::run(const SearchLimits& limits, const SearchOutcome& incumbent) {
   begin_run(limits, incumbent);
+  const bool is_beam = limits.beam_width < kNone;
   add_first_stages();
   for (std::uint32_t end = 1; end < space_.num_units(); ++end) {
     std::vector<std::uint32_t>& layer = layers_[end];
@@ -87,6 +88,7 @@ SearchOutcome PathSearch::run(const SearchLimits& limits, const SearchOutcome& i
       cut_off_ = cut_off_ || layer.size() < size;
     }
     for (const std::uint32_t id : layer) expand(id);
+    if (cut_off_ && !is_beam) break;  // proves nothing any more
   }
   best_.complete = !cut_off_;
   return best_;
@@ -98,7 +100,7 @@ void PathSearch::begin_run(const SearchLimits& limits, const SearchOutcome& incu
   cut_off_ = false;
   labels_.clear();
   layers_.assign(space_.num_units() + std::size_t{1}, {});
-  table_.assign(std::size_t{1} << 12, kNone);
+  table_.assign(std::size_t{1} << 12, {});
 }
 
 void PathSearch::add_first_stages() {
@@ -193,9 +195,9 @@ void PathSearch::finish(double cost, const Label& last_label, std::uint32_t pare
 // Keeps the cheaper of two partial plans that have the same future.
 void PathSearch::insert(const Label& label) {
   if ((labels_.size() + 1) * 2 > table_.size()) grow_table();
-  const std::size_t slot = slot_of(label);
-  if (table_[slot] != kNone) {
-    Label& known = labels_[table_[slot]];
+  Slot& slot = slot_of(label);
+  if (slot.id != kNone) {
+    Label& known = labels_[slot.id];
     if (label.cost < known.cost) known = label;
     return;
   }
@@ -203,31 +205,36 @@ void PathSearch::insert(const Label& label) {
     cut_off_ = true;
     return;
   }
-  table_[slot] = static_cast<std::uint32_t>(labels_.size());
-  layers_[label.end].push_back(table_[slot]);
+  slot.id = static_cast<std::uint32_t>(labels_.size());
+  layers_[label.end].push_back(slot.id);
   labels_.push_back(label);
 }
 
-std::size_t PathSearch::slot_of(const Label& label) const {
+// Where the label of the same future is, or where it is to be entered.
+PathSearch::Slot& PathSearch::slot_of(const Label& label) {
   const std::uint64_t place = std::uint64_t{label.end} << 48 | std::uint64_t{label.last} << 40 |
                               std::uint64_t{label.closing} << 32 | std::uint64_t{label.closing_class} << 16 |
                               label.bare;
+  const std::uint64_t hash = mix(label.used ^ mix(place));
+  const auto tag = static_cast<std::uint32_t>(hash >> 32);
   const std::size_t last_slot = table_.size() - 1;
-  std::size_t slot = mix(label.used ^ mix(place)) & last_slot;
-  for (; table_[slot] != kNone; slot = (slot + 1) & last_slot) {
-    const Label& other = labels_[table_[slot]];
+  std::size_t at = hash & last_slot;
+  for (; table_[at].id != kNone; at = (at + 1) & last_slot) {
+    if (table_[at].tag != tag) continue;
+    const Label& other = labels_[table_[at].id];
     if (other.used == label.used && other.end == label.end && other.last == label.last &&
         other.closing == label.closing && other.closing_class == label.closing_class &&
         other.bare == label.bare) {
       break;
     }
   }
-  return slot;
+  table_[at].tag = tag;
+  return table_[at];
 }
 
 void PathSearch::grow_table() {
-  table_.assign(table_.size() * 2, kNone);
-  for (std::uint32_t id = 0; id < labels_.size(); ++id) table_[slot_of(labels_[id])] = id;
+  table_.assign(table_.size() * 2, {});
+  for (std::uint32_t id = 0; id < labels_.size(); ++id) slot_of(labels_[id]).id = id;
 }
 
 // Plans that close the ring and plans that do not are ranked apart: their bounds are not equally good.

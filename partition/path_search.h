@@ -60,6 +60,11 @@ class PathSearch {
     std::uint16_t bare = 0;  // devices without a layer, doubled; the lowest bit: the closing device is one
   };
 
+  struct Slot {
+    std::uint32_t id = kNone;  // of a label
+    std::uint32_t tag = 0;     // half of its hash: most other labels differ in it
+  };
+
   void find_reaches(std::uint32_t v);
   void begin_run(const SearchLimits& limits, const SearchOutcome& incumbent);
   void add_first_stages();
@@ -78,7 +83,7 @@ class PathSearch {
   std::uint32_t closing_class(std::uint32_t device, std::uint32_t prefix, std::uint32_t end) const;
   std::uint16_t bare_after(const Label& from, std::uint32_t begin, std::uint32_t end) const;
   bool is_next_of_its_kind(std::uint64_t used, std::uint32_t v) const;
-  std::size_t slot_of(const Label& label) const;
+  Slot& slot_of(const Label& label);
 
   const SearchSpace& space_;
   double all_prices_;
@@ -95,7 +100,7 @@ class PathSearch {
   bool cut_off_ = false;
   std::vector<Label> labels_;
   std::vector<std::vector<std::uint32_t>> layers_;  // label ids by end
-  std::vector<std::uint32_t> table_;                // open addressing: label ids
+  std::vector<Slot> table_;                         // open addressing
 };
 
 }  // namespace shoal

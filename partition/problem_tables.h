@@ -19,4 +19,7 @@ struct ProblemTables {
   std::vector<std::uint32_t> kinds;
 };
 
+// Devices that can hold at least one unit they may run.
+std::vector<std::uint32_t> usable_devices(const PlanProblem& problem, const ProblemTables& tables);
+
 }  // namespace shoal

@@ -151,6 +151,7 @@ class SoonestSearch {
       try_best_places(*left, priced, kNarrowBeam);
     }
     if (left->num_devices() <= kMaxSearchDevices && settled_by_full_search(*left, priced.prices)) return true;
+    if (effort_.first_found) return is_settled();
     try_best_places(*left, priced, kWideBeam);
     improve_order();
     const double bound = bound_at_prices(*left, priced.prices);

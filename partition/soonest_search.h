@@ -11,7 +11,7 @@ namespace shoal {
 // How much a search may cost.
 struct Effort {
   std::size_t exact_labels = 8'000'000;  // partial plans of a full search of few devices; memory is the limit
-  std::size_t try_labels = 200'000;      // of one that may be given up
+  std::size_t try_labels = 600'000;      // of one that may be given up
   std::uint64_t price_work = 60'000'000;  // stages and hops looked at for the lower bound
   std::uint64_t order_work = 60'000'000;  // stages looked at to improve a plan
   bool uniform_search = true;             // whether a problem of uniform layers may cost a second to prove

@@ -78,6 +78,7 @@ TEST_CASE("a problem file gets the plan that brute force over its own words find
           "  %d problems (%s%s): %d without a plan, %d plans on several devices, %d rings, %d with pins\n",
           tally.problems, objective.c_str(), uniform ? ", uniform" : "", tally.infeasible,
           tally.several_devices, tally.rings, tally.pinned);
+      if (kIsSlowRun) continue;
       CHECK(tally.infeasible > tally.problems / 20);
       CHECK(tally.several_devices > tally.problems / 10);
       CHECK(tally.pinned > tally.problems / 20);

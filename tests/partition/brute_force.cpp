@@ -81,6 +81,12 @@ class BruteForce {
     return best;
   }
 
+  std::vector<JudgedPlan> run_through() {
+    keeps_all_ = true;
+    place(0);
+    return std::move(judged_);
+  }
+
  private:
   void place(std::uint32_t begin) {
     if (begin == problem_.units.size()) return judge();
@@ -102,6 +108,10 @@ class BruteForce {
     if (!enough_layers(problem_, stages_) || !slow_fits(problem_, stages_) || !slow_obeys(problem_, stages_))
       return;
     const double latency = slow_latency(problem_, stages_, true);
+    if (keeps_all_) {
+      judged_.push_back({stages_, latency, slow_bottleneck(problem_, stages_, true)});
+      return;
+    }
     if (problem_.objective == Objective::Balanced) {
       all_.push_back({slow_bottleneck(problem_, stages_, true), latency, devices_of(stages_).size()});
       return;
@@ -123,6 +133,8 @@ class BruteForce {
   std::vector<PlannedStage> stages_;
   std::optional<BruteForceBest> best_;
   std::vector<BruteForceBest> all_;  // of a Balanced problem
+  bool keeps_all_ = false;
+  std::vector<JudgedPlan> judged_;
 };
 
 }  // namespace
@@ -219,5 +231,7 @@ std::optional<BruteForceBest> brute_force_balanced(const PlanProblem& problem) {
   return BruteForce(problem).run_balanced();
 }
 std::optional<BruteForceBest> brute_force(const PlanProblem& problem) { return BruteForce(problem).run(); }
+
+std::vector<JudgedPlan> all_plans(const PlanProblem& problem) { return BruteForce(problem).run_through(); }
 
 }  // namespace shoal

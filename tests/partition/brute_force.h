@@ -28,6 +28,15 @@ struct BruteForceBest {
   std::size_t num_devices = 0;  // Latency: fewest among plans of that objective
 };
 
+// Every plan that the rules and the memory allow: every order of every subset, every composition of the
+// units, and every return to the first device. What they take counts loading.
+struct JudgedPlan {
+  std::vector<PlannedStage> stages;
+  double latency = 0;
+  double bottleneck = 0;
+};
+std::vector<JudgedPlan> all_plans(const PlanProblem& problem);
+
 // The plan that Objective::Balanced asks for: `objective` is its bottleneck.
 std::optional<BruteForceBest> brute_force_balanced(const PlanProblem& problem);
 

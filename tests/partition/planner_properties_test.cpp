@@ -62,6 +62,43 @@ TEST_CASE("more of anything never makes the best plan worse") {
   CHECK(improved > 0);
 }
 
+TEST_CASE("twice the time or the bytes of everything is the same problem") {
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    CAPTURE(seed);
+    const PlanProblem problem = problem_of(seed);
+    PlanProblem scaled = problem;
+    double factor = 1;
+    SUBCASE("time") {
+      factor = 4;  // a power of two, so that not a bit of a plan changes
+      for (DeviceProfile& device : scaled.devices) {
+        device.step_overhead *= factor;
+        for (UnitCost& cost : device.units)
+          cost.decode *= factor, cost.batch32 *= factor, cost.per_1k_context *= factor;
+      }
+      const auto slow_down = [&](LinkProfile& link) {
+        link.latency *= factor, link.bytes_per_second /= factor;
+      };
+      for (auto& row : scaled.links) std::for_each(row.begin(), row.end(), slow_down);
+      std::for_each(scaled.from_hub.begin(), scaled.from_hub.end(), slow_down);
+      std::for_each(scaled.to_hub.begin(), scaled.to_hub.end(), slow_down);
+    }
+    SUBCASE("bytes in memory") {
+      for (UnitShape& unit : scaled.units) unit.weight_bytes *= 3, unit.kv_bytes *= 3, unit.tied_bytes *= 3;
+      for (DeviceProfile& device : scaled.devices) {
+        device.memory_bytes *= 3;
+        StageScratch& scratch = device.scratch;
+        scratch = {3 * scratch.embedding, 3 * scratch.layers, 3 * scratch.head, 3 * scratch.layers_and_head};
+      }
+      scaled.fixed_bytes *= 3;
+    }
+    const Result<Plan> plan = make_plan(problem);
+    const Result<Plan> again = make_plan(scaled);
+    REQUIRE(plan.has_value() == again.has_value());
+    if (!plan) continue;
+    CHECK(objective(scaled, *again) == doctest::Approx(factor * objective(problem, *plan)).epsilon(1e-9));
+  }
+}
+
 TEST_CASE("the order in which devices are listed changes nothing") {
   for (std::uint64_t seed = 1; seed <= 100; ++seed) {
     CAPTURE(seed);
