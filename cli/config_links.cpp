@@ -19,6 +19,12 @@ bool matches(std::string_view pattern, std::string_view text) {
   return !text.empty() && pattern[0] == text[0] && matches(pattern.substr(1), text.substr(1));
 }
 
+// nullptr: a coordinator on a machine of its own.
+bool selects(const std::string& selector, const DeviceConfig* device) {
+  if (!device) return selector == "*" || selector == kCoordinator;
+  return matches(selector, device->name) || (!device->group.empty() && selector == device->group);
+}
+
 bool names_somebody(const ClusterConfig& config, const std::string& selector) {
   if (selects(selector, nullptr)) return true;
   return std::ranges::any_of(config.devices, [&](const DeviceConfig& d) { return selects(selector, &d); });
@@ -90,11 +96,6 @@ bool concerns(const ClusterConfig& config, const LinkRule& rule, const DeviceCon
 }
 
 }  // namespace
-
-bool selects(const std::string& selector, const DeviceConfig* device) {
-  if (!device) return selector == "*" || selector == kCoordinator;
-  return matches(selector, device->name) || (!device->group.empty() && selector == device->group);
-}
 
 void read_links(YamlMap& map, ClusterConfig& config) {
   map.map("default", [&](YamlMap& usual) { read_figures(usual, config.links.usual); });

@@ -12,8 +12,6 @@ void read_devices(YamlMap& map, const std::string& classes_path, ClusterConfig& 
 
 // config_links.cpp; after the devices.
 void read_links(YamlMap& map, ClusterConfig& config);
-// nullptr: a coordinator on a machine of its own.
-bool selects(const std::string& selector, const DeviceConfig* device);
 
 // config_traffic.cpp; after the devices.
 void read_arrivals(YamlMap& map, ClusterConfig& config);

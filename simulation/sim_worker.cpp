@@ -109,7 +109,7 @@ void SimWorker::carry_out(WorkerCommand command, Time now) {
           StepDone done = compute_.run(std::move(c.frame));
           finished_work_ += 1;
           busy_seconds_ += done.seconds;
-          const Time at = compute_until(now, done.seconds);
+          const Time at = compute_until(now, done.seconds) + from_seconds(device_.hand_over_seconds);
           later(at, std::move(done));
         } else if constexpr (std::is_same_v<C, MeasureProfile>) {
           later(compute_until(now, kProfileSeconds), ProfileDone{compute_.profile(c.request)});

@@ -18,6 +18,7 @@ struct SimDevice {
   double seconds_per_unit_row = 20e-6;  // what one row of one unit costs; for RealCompute
   double disk_seconds = 300e-6;         // what one look at its disk, or one write, costs
   double disk_bytes_per_second = 0;     // what a write costs beside; 0: nothing
+  double hand_over_seconds = 0;         // from the reactor to the compute thread and back, once a step
   std::uint32_t num_threads = 1;
   std::string kernels = "simulated";
   Duration tick = kTick;   // of its reactor: a coarser one makes long runs shorter

@@ -38,14 +38,15 @@ def can_make_hosts():
 class Up:
     """One run of `shoal up`, until the end of the block."""
 
-    def __init__(self, model, *options, before=()):
+    def __init__(self, model, *options, before=(), config=CONFIG):
         self.folder = tempfile.mkdtemp(prefix="shoal-emulate-")
+        self.config = f"{self.folder}/street.yaml"
         os.chmod(self.folder, 0o777)
         with open(f"{self.folder}/device-classes.yaml", "w", encoding="utf-8") as classes:
             classes.write(CLASSES)
-        with open(f"{self.folder}/street.yaml", "w", encoding="utf-8") as config:
-            config.write(CONFIG.format(model=model))
-        command = [*before, f"{BIN}/shoal", "up", f"{self.folder}/street.yaml", "--emulate", "--port", "0",
+        with open(self.config, "w", encoding="utf-8") as file:
+            file.write(config.format(model=model))
+        command = [*before, f"{BIN}/shoal", "up", self.config, "--emulate", "--port", "0",
                    "--state", f"{self.folder}/state", *options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                         env={**os.environ, "HOME": self.folder})
@@ -79,6 +80,18 @@ class Up:
         answer = json.loads(connection.getresponse().read())
         connection.close()
         return answer
+
+    def stream(self, path, body):
+        """Each event of a streamed answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
+        connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+        for line in connection.getresponse():
+            line = line.decode().strip()
+            if line == "data: [DONE]":
+                break
+            if line.startswith("data: "):
+                yield json.loads(line[6:])
+        connection.close()
 
     def complete(self):
         body = {"prompt": random_prompt(5, 40, 590), "max_tokens": 30, "temperature": 0.9, "seed": 3, "ignore_eos": True,
