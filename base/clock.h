@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 
 namespace shoal {
 
@@ -31,6 +32,14 @@ class FakeClock final : public Clock {
  private:
   Time now_{};
 };
+
+// As frames carry a sender's clock, and how long ago that was by the receiver's: off by what the two differ.
+inline std::uint64_t nanoseconds(Time time) {
+  return static_cast<std::uint64_t>(time.time_since_epoch().count());
+}
+inline double transit_seconds(std::uint64_t sent_at_ns, Time now) {
+  return static_cast<double>(static_cast<std::int64_t>(nanoseconds(now) - sent_at_ns)) * 1e-9;
+}
 
 inline double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
 inline Duration from_seconds(double s) {

@@ -10,6 +10,13 @@ namespace shoal {
 inline constexpr std::uint32_t kMaxRowsPerStep = 512;
 inline constexpr std::uint32_t kMaxGroupsPerStep = 32;
 
+// Steps of about the same size take about the same time for each row, so measurements are kept by class: one
+// row, up to 8, up to 32, up to 128, and more.
+inline constexpr std::uint32_t kNumRowClasses = 5;
+constexpr std::uint32_t row_class_of(std::uint32_t rows) {
+  return rows <= 1 ? 0 : rows <= 8 ? 1 : rows <= 32 ? 2 : rows <= 128 ? 3 : 4;
+}
+
 // What is asked of a group's rows. Values travel on the wire.
 enum GroupFlag : std::uint32_t {
   kWantsLastRow = 1,  // candidates after the group's last row

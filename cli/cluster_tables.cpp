@@ -152,12 +152,22 @@ std::optional<double> hop_after(const Json& plan, std::size_t stage) {
   return hops[stage + 1].get<double>();
 }
 
+const Json& element(const Json& list, std::size_t index) {
+  static const Json nothing;
+  return list.is_array() && index < list.size() ? list[index] : nothing;
+}
+
+// The first size class of a stage's or hop's figures: one row.
+const Json& one_row(const Json& figures, const char* part, std::size_t index) {
+  return at(element(at(element(at(figures, part), index), "sizes"), 0), "seconds");
+}
+
 std::string stage_table(const Json& plan) {
   TextTable table({{"STAGE"},
                    {"DEVICE"},
                    {"HOLDS"},
                    {"PREDICTED", Align::Right},
-                   {"MEASURED (device)", Align::Right},
+                   {"MEASURED", Align::Right},
                    {"THEN HOP", Align::Right}});
   const Json& hops = at(plan, "predicted_hop_seconds");
   if (hops.is_array() && !hops.empty() && hops[0].is_number()) {
@@ -167,7 +177,7 @@ std::string stage_table(const Json& plan) {
   for (const Json& stage : at(plan, "stages")) {
     table.add_row({std::to_string(number), text_at(stage, "name"), text_at(stage, "holds"),
                    milliseconds(number_at(stage, "predicted_seconds")),
-                   milliseconds(number_at(stage, "measured_device_step_seconds")),
+                   milliseconds(number_at(one_row(at(plan, "figures"), "stages", number), "measured")),
                    milliseconds(hop_after(plan, number))});
     ++number;
   }

@@ -38,25 +38,38 @@ void measure(ClusterState& state, Time now, ClusterCommands& commands);
 bool measures_newcomer(const ClusterState& state);
 // Asks a device, again if need be, to measure itself.
 void ask_for_profile(ClusterState& state, DeviceId device, ClusterCommands& commands);
-void on_profile_report(ClusterState& state, DeviceId from, ProfileReport report, ClusterCommands& commands);
-void on_link_report(ClusterState& state, DeviceId from, const LinkReport& report);
+void on_profile_report(ClusterState& state, DeviceId from, ProfileReport report, Time now,
+                       ClusterCommands& commands);
+void on_link_report(ClusterState& state, DeviceId from, const LinkReport& report,
+                    ClusterCommands& commands);
+// No new step may leave: pings need the links for themselves.
+bool holds_steps(const ClusterState& state);
 void on_hub_pong(ClusterState& state, DeviceId from, const Pong& pong, Time now, ClusterCommands& commands);
 
 // ---- plan_lifecycle.cpp: from a plan to a serving pipeline, and on
 // -------------------------------------------------------------- A first plan, or a better one after devices
 // came; nothing while one is being prepared.
 void consider_plan(ClusterState& state, Time now, ClusterCommands& commands);
-void on_stage_status(ClusterState& state, DeviceId from, const StageStatus& status, Time now,
-                     ClusterCommands& commands);
-// Workers that are to load the plan in preparation and are not heard of: told again, and left out at last.
-void watch_pending(ClusterState& state, Time now, ClusterCommands& commands);
 // A device left: repairs the plan that serves, drops or repairs the one in preparation, or neither.
 void plan_without(ClusterState& state, DeviceId device, const std::string& why, Time now,
                   ClusterCommands& commands);
 // The plan that served cannot go on: repair it over the survivors.
 void recover(ClusterState& state, const std::string& why, Time now, ClusterCommands& commands);
+// The plan in preparation serves from now on.
+void activate(ClusterState& state, Time now, ClusterCommands& commands);
+// It is given up: what serves goes on, and another look follows.
+void drop_pending(ClusterState& state);
+// Tells the plan to everybody who is online; it serves once all that have a part are ready.
+void prepare(ClusterState& state, PlanVersion version, std::string why, Time now, ClusterCommands& commands);
 // The same plan under a new epoch: every sequence is rebuilt from its tokens.
 void restart_epoch(ClusterState& state, const std::string& why, Time now, ClusterCommands& commands);
+
+// ---- plan_loading.cpp: what workers say of the plan that they load
+// -----------------------------------------------------------------
+void on_stage_status(ClusterState& state, DeviceId from, const StageStatus& status, Time now,
+                     ClusterCommands& commands);
+// Workers that are to load the plan in preparation and are not heard of: told again, and left out at last.
+void watch_pending(ClusterState& state, Time now, ClusterCommands& commands);
 
 // ---- stepping.cpp: steps out, candidates in
 // ------------------------------------------------------------------------------------

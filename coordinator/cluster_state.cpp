@@ -2,6 +2,8 @@
 
 #include "base/log.h"
 #include "coordinator/cluster_parts.h"
+#include "coordinator/learning.h"
+#include "coordinator/plan_problem.h"
 
 namespace shoal {
 namespace {
@@ -21,9 +23,9 @@ void on_received(ClusterState& state, Received received, Time now, ClusterComman
         } else if constexpr (std::is_same_v<M, StageStatus>) {
           if (is_control) on_stage_status(state, from, message, now, commands);
         } else if constexpr (std::is_same_v<M, ProfileReport>) {
-          if (is_control) on_profile_report(state, from, std::move(message), commands);
+          if (is_control) on_profile_report(state, from, std::move(message), now, commands);
         } else if constexpr (std::is_same_v<M, LinkReport>) {
-          if (is_control) on_link_report(state, from, message);
+          if (is_control) on_link_report(state, from, message, commands);
         } else if constexpr (std::is_same_v<M, StepRefused>) {
           if (is_control) on_step_refused(state, from, message, now, commands);
         } else if constexpr (std::is_same_v<M, PeerUnreachable>) {
@@ -56,6 +58,7 @@ void on_tick(ClusterState& state, Time now, ClusterCommands& commands) {
   watch_members(state, now, commands);
   watch_pending(state, now, commands);
   measure(state, now, commands);
+  learn_links(state, now);
   consider_plan(state, now, commands);
 }
 
@@ -80,7 +83,10 @@ const char* name_of(Phase phase) {
 }
 
 ClusterState::ClusterState(ServedModel m, ClusterSettings s, const TokenText& text)
-    : model(std::move(m)), settings(std::move(s)), scheduler(settings.scheduler, model.config, text) {}
+    : model(std::move(m)),
+      settings(std::move(s)),
+      scheduler(settings.scheduler, model.config, text),
+      representatives(representatives_of(model)) {}
 
 void restore_member(ClusterState& state, const RememberDevice& device, std::vector<RememberProfile> profiles,
                     ClusterCommands& commands) {
@@ -92,6 +98,10 @@ void restore_member(ClusterState& state, const RememberDevice& device, std::vect
   member.known_profiles = std::move(profiles);
   if (raw(device.device) > raw(state.last_device)) state.last_device = device.device;
   if (!device.revoked) commands.push_back(AdmitPeer{device.device, device.public_key});
+}
+
+void restore_links(ClusterState& state, const RememberLinks& links) {
+  for (const RememberLinks::Link& link : links.links) state.known_links.insert(link);
 }
 
 void on_event(ClusterState& state, ClusterEvent event, Time now, ClusterCommands& commands) {

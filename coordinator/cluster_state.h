@@ -10,7 +10,11 @@
 
 #include "base/clock.h"
 #include "base/ids.h"
+#include "coordinator/device_speed.h"
 #include "coordinator/inference.h"
+#include "coordinator/link_memory.h"
+#include "coordinator/plan_record.h"
+#include "coordinator/replanning.h"
 #include "coordinator/scheduler.h"
 #include "coordinator/silence.h"
 #include "model/model_config.h"
@@ -54,6 +58,7 @@ struct ClusterSettings {
   std::uint16_t control_port = 0;
   std::uint16_t data_port = 0;
   std::uint16_t bulk_port = 0;
+  ReplanSettings replan;
   SchedulerOptions scheduler;
 };
 
@@ -85,10 +90,10 @@ struct RememberDevice {
   std::string public_key;
   bool revoked = false;
 };
+// The latest of each device and model.
 struct RememberProfile {
   std::string public_key;
-  std::string kernels;
-  std::uint32_t num_threads = 0;
+  std::uint64_t profile_key = 0;  // Hello's, when it was made
   ProfileReport report;
 };
 // Which device held what under the last plan made by choice: devices still have these layers on disk.
@@ -101,10 +106,13 @@ struct RememberPlan {
   std::vector<Stage> stages;
 };
 using ClusterCommand = std::variant<SendMessage, AdmitPeer, RevokePeer, ConnectPeer, DisconnectPeer,
-                                    AnswerJoin, DeliverEvent, RememberDevice, RememberProfile, RememberPlan>;
+                                    AnswerJoin, DeliverEvent, RememberDevice, RememberProfile,
+                                    RememberLinks, RememberPlan>;
 
 // ---- State
 // ----------------------------------------------------------------------------------------------------------------------
+
+inline constexpr Duration kLeastMeasurePause = std::chrono::minutes(2);
 
 struct Member {
   DeviceId id{};
@@ -130,24 +138,30 @@ struct Member {
   std::vector<RememberProfile> known_profiles;  // from earlier runs
   std::map<DeviceId, LinkMeasurement> links;    // from it; kHub included
   std::optional<LinkMeasurement> from_hub;
-  bool links_measured = false;
+  bool links_measured = false;  // now or, over the same addresses, in an earlier run
   Time links_again_at{};       // after a round that did not reach it
   std::uint32_t failures = 0;  // stages that could not load or open
   Time retry_at{};             // after a failure: not planned before
-  // Measured while it serves, moving averages.
-  double decode_seconds = 0;  // per decode step
-  double prefill_seconds_per_row = 0;
+  // What its steps teach beside its profile.
+  SpeedCorrection correction;
+  RobustAverage hand_over;
+  std::set<std::uint32_t> stored_units;  // whose tensors it told to have, in this run
+  Time measure_again_at{};               // while no plan uses it
+  Duration measure_pause = kLeastMeasurePause;
+  bool was_throttled = false;            // when it measured itself
 };
 
 // A plan with what the planner was asked and what it needs told to workers.
 struct PlanVersion {
   Epoch epoch{};
   PlanProblem problem;
+  std::vector<DeviceSpeed> speeds;  // of `devices`: what problem's costs were made from
   Plan plan;  // devices are indices into `devices`
   std::vector<DeviceId> devices;
   KvBudget kv;
   std::uint32_t kv_positions = 0;
   bool is_repair = false;
+  bool by_measurements = false;  // made because of them, no device came or went
   std::string why;  // in words: "first plan", "lost cam-2", ...
   Time made_at{};
   std::set<DeviceId> awaited;  // not Ready yet
@@ -193,10 +207,21 @@ struct ClusterState {
   bool probe_judges =
       false;  // the round was asked for because steps get lost: who does not answer is cut off
   bool probe_wanted = false;
+  bool probe_is_urgent = false;   // this round goes on though steps flow
+  bool probe_is_refresh = false;  // nobody waits for this round
   Time probe_again_at{};                                 // broken links are tried again
+  Time links_fresh_until{};          // then they are measured again, in an idle moment
+  std::optional<Time> links_wanted;  // a newcomer's links wait for an idle moment since then
+  std::optional<Time> holding;       // no new step leaves since then: that moment is being made
+  KnownLinks known_links;            // by key, of earlier runs too
   std::set<std::pair<DeviceId, DeviceId>> broken_links;  // coordinator/broken_links.h
 
   Scheduler scheduler;
+  PlanRecord record;                           // of the plan that serves
+  std::vector<std::uint32_t> representatives;  // per unit, the unit whose measurement stands for it
+  std::map<std::pair<DeviceId, DeviceId>, RobustAverage> link_extras;  // hops over it less its probe, seconds
+  Time links_learned_at{};
+  Replanning replanning;
   std::uint32_t fruitless_epochs = 0;  // restarts since a step last came back
   // When the plan began to serve, or a link of it came into doubt: a step sent later proves that it works.
   std::optional<Time> doubted_at;
@@ -208,9 +233,10 @@ struct ClusterState {
   std::optional<Time> recovering_since;
 };
 
-// A device admitted in an earlier run.
+// A device admitted in an earlier run, and links measured in one.
 void restore_member(ClusterState& state, const RememberDevice& device, std::vector<RememberProfile> profiles,
                     std::vector<ClusterCommand>& commands);
+void restore_links(ClusterState& state, const RememberLinks& links);
 
 // Appends commands. Time only moves forward.
 void on_event(ClusterState& state, ClusterEvent event, Time now, std::vector<ClusterCommand>& commands);

@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "coordinator/plan_figures.h"
+
 namespace shoal {
 namespace {
 
@@ -49,6 +51,30 @@ Json loading_of(const Member& member) {
           {"reason", status.reason}};
 }
 
+// Of one token, over all its stages; 0 where none was seen yet.
+double decode_seconds_of(const ClusterState& state, DeviceId device) {
+  double total = 0;
+  if (!state.active) return total;
+  for (std::size_t i = 0; i < state.record.num_stages(); ++i) {
+    const auto one_row = state.record.stage(i, row_class_of(1));
+    if (one_row && state.active->device_of(i) == device) total += one_row->seconds;
+  }
+  return total;
+}
+
+// What steps take over what the profile says; null where too few were seen.
+Json correction_json(const Member& member) {
+  const auto factor = [&](std::uint32_t rows) {
+    const std::optional<double> known = member.correction.factor(row_class_of(rows));
+    return known ? Json(*known) : Json();
+  };
+  return {{"one_row", factor(1)}, {"batch", factor(32)}, {"chunk", factor(kProfileChunkRows)}};
+}
+
+Json heat_json(const Heat& heat) {
+  return {{"celsius", heat.celsius}, {"clock_share", heat.clock_share}, {"throttled", heat.throttled}};
+}
+
 Json device_json(const ClusterState& state, const Member& member) {
   Json device = {{"id", raw(member.id)},
                  {"name", member.name},
@@ -59,13 +85,17 @@ Json device_json(const ClusterState& state, const Member& member) {
                  {"threads", member.hello.num_threads},
                  {"inbox", member.hello.inbox},
                  {"memory", memory_of(state, member)},
-                 {"decode_step_seconds", member.decode_seconds},
-                 {"prefill_row_seconds", member.prefill_seconds_per_row},
+                 {"decode_step_seconds", decode_seconds_of(state, member.id)},
+                 {"correction", correction_json(member)},
+                 {"heat", heat_json(member.beat.heat)},
                  {"steps_taken", member.beat.steps_taken},
                  {"rejected_frames", member.beat.rejected_frames}};
   if (!member.excluded.empty()) device["excluded"] = member.excluded;
   if (member.status) device["loading"] = loading_of(member);
-  if (member.profile) device["read_bytes_per_second"] = member.profile->read_bytes_per_second;
+  if (member.profile) {
+    device["read_bytes_per_second"] = member.profile->read_bytes_per_second;
+    device["hand_over_seconds"] = member.profile->hand_over_seconds;
+  }
   Json stages = Json::array();
   if (state.active) {
     for (const PlannedStage& stage : state.active->plan.stages) {
@@ -100,7 +130,6 @@ Json plan_json(const ClusterState& state, const PlanVersion& version) {
                   {"holds", describe_units(state.model.config, stage.units)}};
     if (i < version.plan.prediction.stage_seconds.size())
       entry["predicted_seconds"] = version.plan.prediction.stage_seconds[i];
-    entry["measured_device_step_seconds"] = member.decode_seconds;
     stages.push_back(std::move(entry));
   }
   return {{"epoch", to_string(version.epoch)},
@@ -111,10 +140,56 @@ Json plan_json(const ClusterState& state, const PlanVersion& version) {
           {"predicted_seconds_per_token", version.plan.prediction.seconds_per_token},
           {"predicted_bottleneck_seconds", version.plan.prediction.bottleneck_seconds},
           {"predicted_hop_seconds", version.plan.prediction.hop_seconds},
-          {"measured_seconds_per_token", state.scheduler.counts().one_stream_seconds},
           {"kv_positions", version.kv_positions},
           {"kv_blocks", version.kv.blocks},
           {"stages", std::move(stages)}};
+}
+
+Json figure_json(const Figure& figure) {
+  const std::optional<double> error = figure.error_percent();
+  return {{"predicted", figure.predicted},
+          {"measured", figure.measured ? Json(*figure.measured) : Json()},
+          {"error_percent", error ? Json(*error) : Json()}};
+}
+
+Json sized_json(const std::vector<SizedFigure>& sizes) {
+  Json list = Json::array();
+  for (const SizedFigure& size : sizes) {
+    list.push_back({{"rows", size.visit.rows},
+                    {"wanted_rows", size.visit.wanted_rows},
+                    {"context", size.visit.context},
+                    {"steps", size.steps},
+                    {"seconds", figure_json(size.seconds)}});
+  }
+  return list;
+}
+
+// Predictions beside measurements, each under the conditions that were met.
+Json figures_json(const PlanFigures& figures) {
+  Json stages = Json::array();
+  for (const StageFigures& stage : figures.stages)
+    stages.push_back({{"sizes", sized_json(stage.sizes)}, {"hand_over_seconds", stage.hand_over_seconds}});
+  Json hops = Json::array();
+  for (const HopFigures& hop : figures.hops)
+    hops.push_back({{"from", raw(hop.from)}, {"to", raw(hop.to)}, {"sizes", sized_json(hop.sizes)}});
+  const ServiceFigures& service = figures.service;
+  return {{"one_stream", {{"context", service.context}, {"token_seconds", figure_json(service.token_seconds)}}},
+          {"first_token",
+           {{"prompt_rows", service.prompt_rows}, {"seconds", figure_json(service.first_token_seconds)}}},
+          {"shared",
+           {{"streams", service.streams},
+            {"rows_per_step", service.rows_per_step},
+            {"tokens_per_second", figure_json(service.tokens_per_second)}}},
+          {"stages", std::move(stages)},
+          {"hops", std::move(hops)}};
+}
+
+Json replanning_json(const ClusterState& state) {
+  const Replanning& replanning = state.replanning;
+  return {{"enabled", state.settings.replan.enabled},
+          {"verdict", replanning.verdict},
+          {"changes", replanning.changes},
+          {"pause_seconds", seconds(std::max(replanning.pause, state.settings.replan.least_pause))}};
 }
 
 Json link_json(DeviceId from, const LinkMeasurement& link) {
@@ -148,6 +223,7 @@ Json model_json(const ClusterState& state) {
 
 Json requests_json(const ClusterState& state) {
   const Scheduler::Counts counts = state.scheduler.counts();
+  const auto one_stream = state.scheduler.meter().one_stream();
   return {
       {"running", counts.running},
       {"queued", counts.queued},
@@ -158,7 +234,7 @@ Json requests_json(const ClusterState& state) {
       {"steps_in_flight", counts.steps_in_flight},
       {"free_kv_blocks", counts.free_kv_blocks},
       {"decode_step_seconds", counts.step_seconds},
-      {"tokens_per_second_one_stream", counts.one_stream_seconds > 0 ? 1 / counts.one_stream_seconds : 0.0}};
+      {"tokens_per_second_one_stream", one_stream && one_stream->seconds > 0 ? 1 / one_stream->seconds : 0.0}};
 }
 
 }  // namespace
@@ -172,9 +248,15 @@ std::string cluster_json(const ClusterState& state, Time now) {
   json["devices"] = Json::array();
   for (const auto& [id, member] : state.members) json["devices"].push_back(device_json(state, member));
   json["plan"] = state.active ? plan_json(state, *state.active) : Json();
+  if (state.active) {
+    const PlanFigures figures = plan_figures(state);
+    json["plan"]["measured_seconds_per_token"] = figures.service.token_seconds.measured.value_or(0);
+    json["plan"]["figures"] = figures_json(figures);
+  }
   json["next_plan"] = state.pending ? plan_json(state, *state.pending) : Json();
   json["links"] = links_json(state);
   json["requests"] = requests_json(state);
+  json["replanning"] = replanning_json(state);
   json["recovery"] = {{"devices_lost", state.devices_lost},
                       {"epochs_restarted", state.epochs_restarted},
                       {"last_seconds", state.last_recovery_seconds}};

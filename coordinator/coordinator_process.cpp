@@ -40,6 +40,9 @@ class CoordinatorReactor {
     if (!devices) return fail(devices.error());
     const Result<std::vector<RememberProfile>> profiles = store_.profiles();
     if (!profiles) return fail(profiles.error());
+    const Result<RememberLinks> links = store_.links();
+    if (!links) return fail(links.error());
+    restore_links(state_, *links);
     Result<std::optional<RememberPlan>> plan = store_.plan();
     if (!plan) return fail(plan.error());
     state_.familiar = *std::move(plan);
@@ -108,8 +111,7 @@ class CoordinatorReactor {
             door_.deliver(c.id, std::move(c.event));
           } else if constexpr (std::is_same_v<C, AnswerJoin>) {
             log_failure(network_.reply_join(c.ticket, std::move(c.reply)));
-          } else if constexpr (std::is_same_v<C, RememberDevice> || std::is_same_v<C, RememberProfile> ||
-                               std::is_same_v<C, RememberPlan>) {
+          } else if constexpr (requires { store_.remember(c); }) {
             if (Status kept = store_.remember(c); !kept)
               log_error("not_remembered", {{"reason", kept.error().message()}});
           } else {

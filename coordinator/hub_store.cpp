@@ -4,6 +4,8 @@
 
 #include <cstring>
 
+#include "coordinator/profile_bytes.h"
+
 namespace shoal {
 
 struct HubStore::State {
@@ -25,13 +27,16 @@ struct HubStore::State {
   Result<std::int64_t> number(const char* query);
   Status write(const RememberDevice& device);
   Status insert(const RememberPlan& plan, std::size_t stage);
+  Status insert(const RememberLinks::Link& link);
+  template <typename Write>
+  Status as_one(Write&& write);
   template <typename Write>
   Status flushed(Write&& write);
 };
 
 namespace {
 
-constexpr int kSchemaVersion = 1;
+constexpr int kSchemaVersion = 2;
 // With a write-ahead log a killed hub loses nothing. After a power cut the last commits may be gone: a
 // measurement is made again, a device joins again. What must not be undone is flushed to the disk, and the
 // reactor waits for it.
@@ -45,15 +50,21 @@ constexpr char kSchema[] = R"(
   CREATE TABLE IF NOT EXISTS devices (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL, public_key TEXT NOT NULL UNIQUE, revoked INTEGER NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS profiles (
-    public_key TEXT NOT NULL, kernels TEXT NOT NULL, num_threads INTEGER NOT NULL, model BLOB NOT NULL,
-    read_bytes_per_second REAL NOT NULL, units BLOB NOT NULL,
-    PRIMARY KEY (public_key, kernels, num_threads, model)) STRICT;
+    public_key TEXT NOT NULL, model BLOB NOT NULL, profile_key INTEGER NOT NULL,
+    read_bytes_per_second REAL NOT NULL, hand_over_seconds REAL NOT NULL, units BLOB NOT NULL,
+    PRIMARY KEY (public_key, model)) STRICT;
+  CREATE TABLE IF NOT EXISTS links (
+    from_key TEXT NOT NULL, to_key TEXT NOT NULL, from_host TEXT NOT NULL, to_host TEXT NOT NULL,
+    latency_seconds REAL NOT NULL, bytes_per_second REAL NOT NULL,
+    PRIMARY KEY (from_key, to_key)) STRICT;
   CREATE TABLE IF NOT EXISTS plan (
     stage INTEGER PRIMARY KEY, model BLOB NOT NULL, public_key TEXT NOT NULL, first_unit INTEGER NOT NULL, end_unit INTEGER NOT NULL) STRICT;
-  PRAGMA user_version = 1;
+  PRAGMA user_version = 2;
   COMMIT;
 )";
-static_assert(kSchemaVersion == 1);
+static_assert(kSchemaVersion == 2);
+// Version 1 kept other figures of a profile: devices measure themselves again. All else stays.
+constexpr char kUpgradeFrom1[] = "DROP TABLE IF EXISTS profiles;";
 
 // A prepared statement that finalises itself.
 class Statement {
@@ -97,38 +108,22 @@ class Statement {
   sqlite3_stmt* statement_ = nullptr;
 };
 
-// A LayerProfile as 32 bytes: its unit, then three doubles.
-constexpr std::size_t kUnitBytes = 32;
-
-std::vector<std::byte> encode_units(const std::vector<LayerProfile>& units) {
-  std::vector<std::byte> bytes(units.size() * kUnitBytes);
-  for (std::size_t i = 0; i < units.size(); ++i) {
-    std::byte* out = bytes.data() + i * kUnitBytes;
-    store<std::uint64_t>(out, units[i].unit);
-    store(out + 8, units[i].seconds_batch1);
-    store(out + 16, units[i].seconds_batch32);
-    store(out + 24, units[i].seconds_per_1k_context);
-  }
-  return bytes;
-}
-
-std::vector<LayerProfile> decode_units(Bytes bytes) {
-  std::vector<LayerProfile> units;
-  for (std::size_t at = 0; at + kUnitBytes <= bytes.size(); at += kUnitBytes) {
-    units.push_back({.unit = static_cast<std::uint32_t>(load<std::uint64_t>(&bytes[at])),
-                     .seconds_batch1 = load<double>(&bytes[at + 8]),
-                     .seconds_batch32 = load<double>(&bytes[at + 16]),
-                     .seconds_per_1k_context = load<double>(&bytes[at + 24])});
-  }
-  return units;
-}
-
 }  // namespace
 
 Result<std::int64_t> HubStore::State::number(const char* query) {
   Statement statement(db, query);
   if (!statement.is_valid() || statement.step() != SQLITE_ROW) return failure("reading");
   return statement.integer(0);
+}
+
+// All of the write or nothing.
+template <typename Write>
+Status HubStore::State::as_one(Write&& write) {
+  if (Status begun = run("BEGIN"); !begun) return begun;
+  Status written = write();
+  if (written) written = run("COMMIT");
+  if (!written) (void)run("ROLLBACK");
+  return written;
 }
 
 // Performs the write so that it is on the disk when this returns.
@@ -163,7 +158,7 @@ Result<HubStore> HubStore::open(const std::string& path) {
   sqlite3_busy_timeout(state->db, 2000);
   const Result<std::int64_t> version = state->number("PRAGMA user_version");
   if (!version) return state->unusable(std::string("cannot be read (") + sqlite3_errmsg(state->db) + ")");
-  if (*version != 0 && *version != kSchemaVersion) {
+  if (*version != 0 && *version != 1 && *version != kSchemaVersion) {
     return state->unusable("was written by another version of Shoal (its format is " +
                            std::to_string(*version) + ", this one's " + std::to_string(kSchemaVersion) + ")");
   }
@@ -172,6 +167,9 @@ Result<HubStore> HubStore::open(const std::string& path) {
   if (*version == 0 && *tables > 0) return state->unusable("is a database of something else");
   if (Status logs = state->run(kLogAhead); !logs) return fail(logs.error());
   if (Status relaxed = state->run(kUnflushed); !relaxed) return fail(relaxed.error());
+  if (*version == 1) {
+    if (Status upgraded = state->run(kUpgradeFrom1); !upgraded) return fail(upgraded.error());
+  }
   if (Status made = state->run(kSchema); !made) return fail(made.error());
   return HubStore(std::move(state));
 }
@@ -200,18 +198,18 @@ Result<std::vector<RememberDevice>> HubStore::devices() {
 }
 
 Result<std::vector<RememberProfile>> HubStore::profiles() {
-  Statement statement(
-      state_->db,
-      "SELECT public_key, kernels, num_threads, model, read_bytes_per_second, units FROM profiles");
+  Statement statement(state_->db,
+                      "SELECT public_key, model, profile_key, read_bytes_per_second, hand_over_seconds, units "
+                      "FROM profiles");
   if (!statement.is_valid()) return state_->failure("reading");
   std::vector<RememberProfile> profiles;
   const bool is_whole = statement.each_row([&] {
-    RememberProfile profile{
-        statement.text(0), statement.text(1), static_cast<std::uint32_t>(statement.integer(2)), {}};
-    const Bytes model = statement.blob(3);
+    RememberProfile profile{statement.text(0), static_cast<std::uint64_t>(statement.integer(2)), {}};
+    const Bytes model = statement.blob(1);
     if (model.size() != profile.report.model.size()) return;
     std::memcpy(profile.report.model.data(), model.data(), model.size());
-    profile.report.read_bytes_per_second = statement.real(4);
+    profile.report.read_bytes_per_second = statement.real(3);
+    profile.report.hand_over_seconds = statement.real(4);
     profile.report.units = decode_units(statement.blob(5));
     profiles.push_back(std::move(profile));
   });
@@ -241,22 +239,56 @@ Status HubStore::remember(const RememberProfile& profile) {
   Statement statement(state_->db, "INSERT OR REPLACE INTO profiles VALUES (?, ?, ?, ?, ?, ?)");
   if (!statement.is_valid()) return state_->failure("writing");
   statement.bind(1, profile.public_key);
-  statement.bind(2, profile.kernels);
-  statement.bind(3, static_cast<std::int64_t>(profile.num_threads));
-  statement.bind(4, std::as_bytes(std::span(profile.report.model)));
-  statement.bind(5, profile.report.read_bytes_per_second);
+  statement.bind(2, std::as_bytes(std::span(profile.report.model)));
+  statement.bind(3, static_cast<std::int64_t>(profile.profile_key));
+  statement.bind(4, profile.report.read_bytes_per_second);
+  statement.bind(5, profile.report.hand_over_seconds);
   statement.bind(6, Bytes(encode_units(profile.report.units)));
   if (statement.step() != SQLITE_DONE) return state_->failure("writing");
   return {};
 }
 
 Status HubStore::remember(const RememberPlan& plan) {
-  if (Status begun = state_->run("BEGIN"); !begun) return begun;
-  Status written = state_->run("DELETE FROM plan");
-  for (std::size_t i = 0; written && i < plan.stages.size(); ++i) written = state_->insert(plan, i);
-  if (written) written = state_->run("COMMIT");
-  if (!written) (void)state_->run("ROLLBACK");
-  return written;
+  return state_->as_one([&] {
+    Status written = state_->run("DELETE FROM plan");
+    for (std::size_t i = 0; written && i < plan.stages.size(); ++i) written = state_->insert(plan, i);
+    return written;
+  });
+}
+
+Status HubStore::remember(const RememberLinks& links) {
+  return state_->as_one([&] {
+    Status written;
+    for (std::size_t i = 0; written && i < links.links.size(); ++i) written = state_->insert(links.links[i]);
+    return written;
+  });
+}
+
+Status HubStore::State::insert(const RememberLinks::Link& link) {
+  Statement statement(db, "INSERT OR REPLACE INTO links VALUES (?, ?, ?, ?, ?, ?)");
+  if (!statement.is_valid()) return failure("writing");
+  statement.bind(1, link.from_key);
+  statement.bind(2, link.to_key);
+  statement.bind(3, link.from_host);
+  statement.bind(4, link.to_host);
+  statement.bind(5, link.latency_seconds);
+  statement.bind(6, link.bytes_per_second);
+  if (statement.step() != SQLITE_DONE) return failure("writing");
+  return {};
+}
+
+Result<RememberLinks> HubStore::links() {
+  Statement statement(
+      state_->db,
+      "SELECT from_key, to_key, from_host, to_host, latency_seconds, bytes_per_second FROM links");
+  if (!statement.is_valid()) return state_->failure("reading");
+  RememberLinks links;
+  const bool is_whole = statement.each_row([&] {
+    links.links.push_back({statement.text(0), statement.text(1), statement.text(2), statement.text(3),
+                           statement.real(4), statement.real(5)});
+  });
+  if (!is_whole) return state_->failure("reading the links of");
+  return links;
 }
 
 Result<std::optional<RememberPlan>> HubStore::plan() {

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "coordinator/broken_links.h"
 #include "coordinator/cluster_parts.h"
+#include "coordinator/learning.h"
 #include "kernels/kernel_table.h"
 #include "kernels/panels.h"
 #include "transport/limits.h"
@@ -13,8 +14,8 @@ namespace {
 
 constexpr Duration kStandstill = std::chrono::seconds(20);  // steps queued and no work finished
 constexpr Duration kRestAfterStandstill = std::chrono::seconds(60);
-constexpr double kAverageWeight = 0.2;
 constexpr std::size_t kReplacedKept = 16;
+constexpr Duration kRecalledStayFresh = std::chrono::seconds(30);  // links as an earlier run measured them
 // Ticks come every kTick: between two events of an awake hub there is never this much. It is well below
 // SilenceDetector::kFloor.
 constexpr Duration kAsleep = 25 * kTick;
@@ -103,30 +104,33 @@ std::string exclusion_of(const ClusterState& state, const Hello& hello) {
   return "not bit-exact: its kernels (" + hello.kernels + ") give other bits than the hub's";
 }
 
-// A profile of an earlier run counts while kernels and threads are the same.
+// A profile of an earlier run counts while all it depends on is the same.
 std::optional<ProfileReport> remembered_profile(const ClusterState& state, const Member& member) {
   for (const RememberProfile& known : member.known_profiles) {
-    const bool same_device =
-        known.kernels == member.hello.kernels && known.num_threads == member.hello.num_threads;
+    const bool same_device = known.profile_key == member.hello.profile_key;
     if (same_device && known.report.model == state.model.hash) return known.report;
   }
   return std::nullopt;
 }
 
-// Its worker is here, new or back: what was measured of its links is of another time.
+// Its worker is here, new or back.
 void bring_online(ClusterState& state, Member& member, Time now, ClusterCommands& commands) {
   member.silence = {};
   member.silence.heard(now);
   member.online = true;
   member.may_return = false;
   member.excluded = exclusion_of(state, member.hello);
-  member.links_measured = false;
+  member.links_measured = recall_links(state, member);
+  if (member.links_measured && state.links_fresh_until == Time{})
+    state.links_fresh_until = now + kRecalledStayFresh;
   member.links_again_at = {};
-  member.links.clear();
-  member.from_hub.reset();
   member.status.reset();
   member.profile = remembered_profile(state, member);
   member.profile_attempts = 0;
+  member.correction.clear();
+  member.hand_over.clear();
+  member.measure_pause = kLeastMeasurePause;
+  member.measure_again_at = now + member.measure_pause;
   forget_broken_links_of(state, member.id);
   state.membership_changed = true;
   state.membership_changed_at = now;
@@ -229,13 +233,7 @@ void on_beat(ClusterState& state, DeviceId from, Beat beat, Time now, ClusterCom
   if (!member.online && !member.may_return) return;
   if (!member.online) bring_online(state, member, now, commands);
   member.silence.heard(now);
-  const auto average = [](double& value, double sample) {
-    value = value == 0 ? sample : value + kAverageWeight * (sample - value);
-  };
-  if (beat.epoch != member.beat.epoch) member.decode_seconds = 0;  // of other layers
-  if (beat.decode_steps > 0) average(member.decode_seconds, beat.decode_seconds / beat.decode_steps);
-  if (beat.prefill_rows > 0)
-    average(member.prefill_seconds_per_row, beat.prefill_seconds / beat.prefill_rows);
+  learn_from_beat(state, member, beat, now);
   const bool moved = beat.finished_work != member.beat.finished_work || beat.busy == 0;
   if (moved || member.working_at == Time{}) member.working_at = now;
   member.beat = std::move(beat);

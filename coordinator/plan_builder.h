@@ -6,11 +6,8 @@
 
 namespace shoal {
 
-// From measurements to a planning problem, and from a plan to what each worker is told. Pure.
-
-// Units with equal shapes and types share one measurement: the first of each kind, in unit order.
-std::vector<std::uint32_t> representative_units(const ServedModel& model);
-ProfileRequest profile_request(const ServedModel& model);
+// From a planning problem (coordinator/plan_problem.h) to a plan, and from a plan to what each worker is told.
+// Pure.
 
 // Online, measured, not excluded and not cooling down after a failure.
 std::vector<DeviceId> plannable_devices(const ClusterState& state, Time now);

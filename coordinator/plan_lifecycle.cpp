@@ -5,6 +5,8 @@
 #include "coordinator/cluster_parts.h"
 #include "coordinator/familiar_plan.h"
 #include "coordinator/plan_builder.h"
+#include "coordinator/plan_choice.h"
+#include "coordinator/replanning.h"
 #include "transport/limits.h"
 
 namespace shoal {
@@ -13,30 +15,98 @@ namespace {
 constexpr Duration kSettle = std::chrono::milliseconds(300);
 constexpr Duration kImproveSettle =
     std::chrono::seconds(3);  // hysteresis: the membership has been quiet for this long
-constexpr double kWorthwhileGain = 0.15;
-constexpr Duration kRetryAfterFailure = std::chrono::seconds(10);
 // How long requests wait when no plan can serve them: for a device that is being measured; for one to come
 // when none is here, or for a broken link; and in all, however devices come and go.
 constexpr Duration kNewcomerPatience = std::chrono::seconds(30);
 constexpr Duration kReturnPatience = std::chrono::seconds(10);
 constexpr Duration kLongestOutage = std::chrono::minutes(2);
 constexpr Duration kDoubtfulSilence = 4 * kBeatInterval;
-constexpr Duration kTellAgain = std::chrono::seconds(3);  // a loading worker says something twice a second
-constexpr Duration kLoadSilence = std::chrono::seconds(30);
-constexpr Duration kLoadStandstill = std::chrono::minutes(2);
 
-double objective_of(const ClusterState& state, const Prediction& prediction) {
-  return state.settings.objective == Objective::Throughput ? prediction.bottleneck_seconds
-                                                           : prediction.seconds_per_token;
+// No plan can serve: what runs ends with the reason, and so does what comes until a device joins.
+void give_up(ClusterState& state, Phase phase, const std::string& reason) {
+  if (state.phase != phase || state.detail != reason) log_error("service_lost", {{"reason", reason}});
+  state.phase = phase;
+  state.detail = reason;
+  state.pending.reset();
+  state.active.reset();
+  state.active_is_whole = false;
+  state.recovering_since.reset();
+  state.helpless_since.reset();
+  state.planning_failed = true;
+  state.scheduler.stop_epoch();
+  const bool is_short = phase == Phase::InsufficientMemory;
+  state.scheduler.fail_all({is_short ? ErrorCode::OutOfMemory : ErrorCode::Unavailable, reason,
+                            is_short ? "insufficient_capacity" : "service_lost"});
 }
 
-std::uint32_t distinct_devices(const Plan& plan) {
-  std::set<std::uint32_t> devices;
-  for (const PlannedStage& stage : plan.stages) devices.insert(stage.device);
-  return static_cast<std::uint32_t>(devices.size());
+// What clients and users read while there is no plan: renewed as devices come and are measured.
+void describe_waiting(ClusterState& state, Time now) {
+  if (state.phase != Phase::WaitingForDevices && state.phase != Phase::Measuring) return;
+  if (state.planning_failed) return;  // its reason stands
+  const auto online = std::ranges::count_if(state.members, [](const auto& m) { return m.second.online; });
+  const std::size_t measured = plannable_devices(state, now).size();
+  const std::uint32_t wanted = std::max({state.settings.min_stages, state.settings.expect_devices, 1u});
+  state.phase = static_cast<std::size_t>(online) > measured ? Phase::Measuring : Phase::WaitingForDevices;
+  state.detail = std::to_string(online) + " of " + std::to_string(wanted) + " devices have joined, " +
+                 std::to_string(measured) + " are measured";
 }
 
-// Sends the plan to everybody who is online: those left out free what they hold.
+void make_first_plan(ClusterState& state, const std::vector<DeviceId>& devices, Time now,
+                     ClusterCommands& commands) {
+  const auto count = static_cast<std::uint32_t>(devices.size());
+  const std::uint32_t least = state.lost_devices_before ? 1 : std::max(state.settings.min_stages, 1u);
+  const bool still_waits =
+      count < state.settings.expect_devices && now - state.started_at < state.settings.expect_patience;
+  if (count < least || (still_waits && !state.lost_devices_before)) return;
+  Result<PlanVersion> version =
+      choose_working_plan(state, devices, std::min(state.settings.min_stages, count));
+  if (version)
+    return prepare(state, prefer_familiar(state, *std::move(version)), "first plan", now, commands);
+  give_up(
+      state,
+      version.error().code() == ErrorCode::OutOfMemory ? Phase::InsufficientMemory : Phase::WaitingForDevices,
+      version.error().message());
+}
+
+void look_for_better_plan(ClusterState& state, const std::vector<DeviceId>& devices, Time now,
+                          ClusterCommands& commands) {
+  state.membership_changed = false;
+  if (devices.empty()) return;
+  Result<PlanVersion> better = choose_better_plan(state, devices);
+  if (!better) return;
+  std::string why = advantage(state, *better, static_cast<std::uint32_t>(devices.size()));
+  if (!why.empty()) prepare(state, prefer_familiar(state, *std::move(better)), std::move(why), now, commands);
+}
+
+// What requests wait for while no plan can serve them, in words; empty: nothing that is about to change it.
+std::string hope(const ClusterState& state, Time now) {
+  const Duration waited = now - state.helpless_since.value_or(now);
+  if (waited > kLongestOutage) return "";
+  const Duration quiet = now - state.membership_changed_at;
+  bool anybody = false;
+  bool newcomer = false;  // here, cannot be planned yet and soon can
+  bool in_doubt = false;  // silent, and not long enough to be lost
+  for (const auto& [id, member] : state.members) {
+    if (!member.online || !member.excluded.empty()) continue;
+    const bool is_new = !member.profile || !member.links_measured;
+    anybody = true;
+    newcomer = newcomer || (is_new && member.retry_at == Time{});
+    in_doubt = in_doubt || now - member.silence.heard_at() > kDoubtfulSilence;
+  }
+  if (!anybody && quiet <= kReturnPatience) return "waiting for a device to return or join";
+  if (newcomer && quiet <= kNewcomerPatience) return "waiting for a device that is being measured";
+  if (in_doubt) return "waiting to hear which devices are left";
+  return !state.broken_links.empty() && waited <= kReturnPatience ? "waiting for a broken link" : "";
+}
+
+}  // namespace
+
+bool PlanVersion::uses(DeviceId device) const {
+  return std::ranges::any_of(plan.stages,
+                             [&](const PlannedStage& stage) { return devices[stage.device] == device; });
+}
+
+// Those left out are told, too: they free what they hold.
 void prepare(ClusterState& state, PlanVersion version, std::string why, Time now, ClusterCommands& commands) {
   version.epoch = make_epoch(state.settings.term, ++state.plan_version);
   version.why = std::move(why);
@@ -76,138 +146,14 @@ void activate(ClusterState& state, Time now, ClusterCommands& commands) {
     state.familiar = plan_to_remember(state, *state.active);
     commands.push_back(*state.familiar);
   }
+  state.record.begin(state.active->plan.stages.size());
+  note_plan_change(state, state.active->by_measurements, now);
   state.scheduler.start_epoch(pipeline_shape(state, *state.active));
 }
 
-// No plan can serve: what runs ends with the reason, and so does what comes until a device joins.
-void give_up(ClusterState& state, Phase phase, const std::string& reason) {
-  if (state.phase != phase || state.detail != reason) log_error("service_lost", {{"reason", reason}});
-  state.phase = phase;
-  state.detail = reason;
-  state.pending.reset();
-  state.active.reset();
-  state.active_is_whole = false;
-  state.recovering_since.reset();
-  state.helpless_since.reset();
-  state.planning_failed = true;
-  state.scheduler.stop_epoch();
-  const bool is_short = phase == Phase::InsufficientMemory;
-  state.scheduler.fail_all({is_short ? ErrorCode::OutOfMemory : ErrorCode::Unavailable, reason,
-                            is_short ? "insufficient_capacity" : "service_lost"});
-}
-
-// The best plan that does without broken links. min_stages gives way where it stands between the devices and
-// any service.
-Result<PlanVersion> choose_working_plan(const ClusterState& state, const std::vector<DeviceId>& devices,
-                                        std::uint32_t min_stages) {
-  Result<PlanVersion> version = choose_plan(state, devices, min_stages);
-  const auto works = [&] { return version && broken_link_in(state, *version).empty(); };
-  const bool may_give_way = state.lost_devices_before || !state.broken_links.empty();
-  if (!works() && min_stages > 1 && may_give_way) version = choose_plan(state, devices, 1);
-  if (!version || works()) return version;
-  return fail(ErrorCode::Unavailable, broken_link_in(state, *version) + ", and no plan does without it");
-}
-
-// What clients and users read while there is no plan: renewed as devices come and are measured.
-void describe_waiting(ClusterState& state, Time now) {
-  if (state.phase != Phase::WaitingForDevices && state.phase != Phase::Measuring) return;
-  if (state.planning_failed) return;  // its reason stands
-  const auto online = std::ranges::count_if(state.members, [](const auto& m) { return m.second.online; });
-  const std::size_t measured = plannable_devices(state, now).size();
-  const std::uint32_t wanted = std::max({state.settings.min_stages, state.settings.expect_devices, 1u});
-  state.phase = static_cast<std::size_t>(online) > measured ? Phase::Measuring : Phase::WaitingForDevices;
-  state.detail = std::to_string(online) + " of " + std::to_string(wanted) + " devices have joined, " +
-                 std::to_string(measured) + " are measured";
-}
-
-void make_first_plan(ClusterState& state, const std::vector<DeviceId>& devices, Time now,
-                     ClusterCommands& commands) {
-  const auto count = static_cast<std::uint32_t>(devices.size());
-  const std::uint32_t least = state.lost_devices_before ? 1 : std::max(state.settings.min_stages, 1u);
-  const bool still_waits =
-      count < state.settings.expect_devices && now - state.started_at < state.settings.expect_patience;
-  if (count < least || (still_waits && !state.lost_devices_before)) return;
-  Result<PlanVersion> version =
-      choose_working_plan(state, devices, std::min(state.settings.min_stages, count));
-  if (version)
-    return prepare(state, prefer_familiar(state, *std::move(version)), "first plan", now, commands);
-  give_up(
-      state,
-      version.error().code() == ErrorCode::OutOfMemory ? Phase::InsufficientMemory : Phase::WaitingForDevices,
-      version.error().message());
-}
-
-// Why `better` is worth an interruption; empty if it is not.
-std::string advantage(const ClusterState& state, const PlanVersion& better, std::uint32_t num_devices) {
-  const PlanVersion& active = *state.active;
-  if (distinct_devices(active.plan) < std::min(state.settings.min_stages, num_devices) &&
-      distinct_devices(better.plan) > distinct_devices(active.plan)) {
-    return "devices joined: back to min_stages";
-  }
-  if (better.kv_positions > active.kv_positions) return "room for more sequences after devices joined";
-  // Both judged by today's measurements: the active plan's own prediction may be of another day.
-  const Result<Prediction> today = predict_today(state, active);
-  const double now = objective_of(state, today ? *today : active.plan.prediction);
-  return objective_of(state, better.plan.prediction) < (1 - kWorthwhileGain) * now
-             ? "a faster plan after devices joined"
-             : "";
-}
-
-void look_for_better_plan(ClusterState& state, const std::vector<DeviceId>& devices, Time now,
-                          ClusterCommands& commands) {
-  state.membership_changed = false;
-  if (devices.empty()) return;
-  const auto count = static_cast<std::uint32_t>(devices.size());
-  Result<PlanVersion> better =
-      choose_working_plan(state, devices, std::min(std::max(state.settings.min_stages, 1u), count));
-  if (!better) return;
-  std::string why = advantage(state, *better, count);
-  if (!why.empty()) prepare(state, prefer_familiar(state, *std::move(better)), std::move(why), now, commands);
-}
-
-// What requests wait for while no plan can serve them, in words; empty: nothing that is about to change it.
-std::string hope(const ClusterState& state, Time now) {
-  const Duration waited = now - state.helpless_since.value_or(now);
-  if (waited > kLongestOutage) return "";
-  const Duration quiet = now - state.membership_changed_at;
-  bool anybody = false;
-  bool newcomer = false;  // here, cannot be planned yet and soon can
-  bool in_doubt = false;  // silent, and not long enough to be lost
-  for (const auto& [id, member] : state.members) {
-    if (!member.online || !member.excluded.empty()) continue;
-    const bool is_new = !member.profile || !member.links_measured;
-    anybody = true;
-    newcomer = newcomer || (is_new && member.retry_at == Time{});
-    in_doubt = in_doubt || now - member.silence.heard_at() > kDoubtfulSilence;
-  }
-  if (!anybody && quiet <= kReturnPatience) return "waiting for a device to return or join";
-  if (newcomer && quiet <= kNewcomerPatience) return "waiting for a device that is being measured";
-  if (in_doubt) return "waiting to hear which devices are left";
-  return !state.broken_links.empty() && waited <= kReturnPatience ? "waiting for a broken link" : "";
-}
-
-// What serves goes on; another look follows.
 void drop_pending(ClusterState& state) {
   state.pending.reset();
   state.membership_changed = true;
-}
-
-void on_stage_failure(ClusterState& state, DeviceId from, const StageStatus& status, Time now,
-                      ClusterCommands& commands) {
-  Member& member = state.members.at(from);
-  ++member.failures;
-  member.retry_at = now + kRetryAfterFailure * std::min(member.failures, 6u);
-  log_error("stage_failed", {{"device", from}, {"epoch", status.epoch}, {"reason", status.reason}});
-  const bool of_pending = state.pending && status.epoch == state.pending->epoch;
-  if (of_pending && (!state.active || state.active_is_whole)) return drop_pending(state);
-  recover(state, member.name + " cannot run its stage: " + status.reason, now, commands);
-}
-
-}  // namespace
-
-bool PlanVersion::uses(DeviceId device) const {
-  return std::ranges::any_of(plan.stages,
-                             [&](const PlannedStage& stage) { return devices[stage.device] == device; });
 }
 
 void consider_plan(ClusterState& state, Time now, ClusterCommands& commands) {
@@ -228,51 +174,14 @@ void consider_plan(ClusterState& state, Time now, ClusterCommands& commands) {
     }
     return;
   }
-  if (state.membership_changed && quiet >= kImproveSettle) {
-    look_for_better_plan(state, plannable_devices(state, now), now, commands);
+  if (state.membership_changed) {
+    if (quiet >= kImproveSettle) look_for_better_plan(state, plannable_devices(state, now), now, commands);
+    return;
   }
-}
-
-void on_stage_status(ClusterState& state, DeviceId from, const StageStatus& status, Time now,
-                     ClusterCommands& commands) {
-  const auto found = state.members.find(from);
-  if (found == state.members.end() || !found->second.online) return;
-  Member& member = found->second;
-  member.load_heard_at = now;
-  const bool moved = !member.status || member.status->epoch != status.epoch ||
-                     member.status->bytes_present != status.bytes_present;
-  if (moved) member.load_moved_at = now;
-  member.status = status;
-  const bool of_pending = state.pending && status.epoch == state.pending->epoch;
-  const bool of_active = state.active && status.epoch == state.active->epoch;
-  if (status.state == StageState::Failed && (of_pending || of_active))
-    return on_stage_failure(state, from, status, now, commands);
-  if (of_pending && status.state == StageState::Ready) {
-    state.pending->awaited.erase(from);
-    if (state.pending->awaited.empty()) activate(state, now, commands);
-  }
-  // A device that has no part was not waited for: it may have been told to activate before it was ready to.
-  if (of_active && status.state == StageState::Ready && member.beat.epoch != status.epoch)
-    send_control(from, Activate{status.epoch}, commands);
-}
-
-void watch_pending(ClusterState& state, Time now, ClusterCommands& commands) {
-  if (!state.pending) return;
-  for (const DeviceId id : std::set<DeviceId>(state.pending->awaited)) {
-    Member& member = state.members.at(id);
-    const bool is_silent = now - member.load_heard_at > kLoadSilence;
-    if (member.load_heard_at == Time{} ||
-        (now - member.load_heard_at > kTellAgain && now - member.load_told_at > kTellAgain)) {
-      if (member.load_heard_at == Time{}) member.load_heard_at = now;
-      member.load_told_at = now;
-      send_control(id, plan_message_for(state, *state.pending, id), commands);
-    } else if (is_silent || now - member.load_moved_at > kLoadStandstill) {
-      const char* why = is_silent ? "it says nothing about its layers" : "loading its layers stands still";
-      return on_stage_failure(state, id,
-                              {.epoch = state.pending->epoch, .state = StageState::Failed, .reason = why},
-                              now, commands);
-    }
-  }
+  std::optional<PlanVersion> better = reconsider(state, plannable_devices(state, now), now);
+  if (!better) return;
+  std::string why = std::move(better->why);
+  prepare(state, *std::move(better), std::move(why), now, commands);
 }
 
 void plan_without(ClusterState& state, DeviceId device, const std::string& why, Time now,
@@ -347,6 +256,7 @@ void restart_epoch(ClusterState& state, const std::string& why, Time now, Cluste
   state.phase = Phase::Recovering;
   state.detail = why;
   PlanVersion same = *state.active;
+  same.by_measurements = false;
   prepare(state, std::move(same), why, now, commands);
 }
 

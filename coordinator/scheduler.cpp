@@ -42,12 +42,14 @@ void Scheduler::stop_epoch() {
 void Scheduler::start_epoch(const PipelineShape& shape) {
   stop_epoch();
   shape_ = shape;
+  meter_.clear();
   kv_.reset(shape.kv);
   for (auto& [id, sequence] : sequences_) {
     sequence->sent = 0;
     sequence->known_to_pipeline = false;
     sequence->announce = true;
     sequence->awaits_choice = false;
+    sequence->first_sent_at = {};
     sequence->kv_held.clear();
   }
   admit_waiting();
@@ -235,6 +237,14 @@ void Scheduler::park(Sequence& sequence) {
   sequence.sent = 0;
   sequence.announce = true;
   sequence.awaits_choice = false;
+}
+
+std::uint64_t Scheduler::positions_held() const {
+  std::uint64_t held = 0;
+  for (const auto& [id, sequence] : sequences_) {
+    if (sequence->state == Sequence::State::Running) held += sequence->sent;
+  }
+  return held;
 }
 
 Scheduler::Counts Scheduler::counts() const {

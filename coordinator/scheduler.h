@@ -15,6 +15,7 @@
 #include "coordinator/answer.h"
 #include "coordinator/inference.h"
 #include "coordinator/kv_ledger.h"
+#include "coordinator/service_meter.h"
 #include "model/kv_budget.h"
 #include "model/model_config.h"
 #include "transport/messages.h"
@@ -73,6 +74,14 @@ class Scheduler {
   std::vector<StepFrame> take_unanswered(Time now);
   // When the newest of the steps that were answered was sent.
   Time newest_answered() const { return newest_answered_; }
+  // Some step is under way.
+  bool is_busy() const { return !in_flight_.empty(); }
+  // When the last step left, or came back.
+  Time last_active() const { return last_active_; }
+  // What requests met since the epoch began.
+  const ServiceMeter& meter() const { return meter_; }
+  // Positions that running sequences hold in the pipeline: what another plan would have to compute again.
+  std::uint64_t positions_held() const;
   // The hub itself was asleep for this long: answers may lie unread, so no step is late by it.
   void forgive(Duration asleep);
   // How often the step that waits longest was repeated: the cluster gives up on the epoch at some point.
@@ -97,8 +106,7 @@ class Scheduler {
     std::uint64_t finished = 0;
     std::uint64_t failed = 0;
     std::vector<std::uint32_t> free_kv_blocks;
-    double step_seconds = 0;        // moving average of a decode step's round
-    double one_stream_seconds = 0;  // of those that carried one sequence alone
+    double step_seconds = 0;  // moving average of a decode step's round
   };
   Counts counts() const;
 
@@ -111,6 +119,7 @@ class Scheduler {
     Duration patience{};
     std::uint32_t repeats = 0;
     bool is_decode = false;
+    bool is_alone = true;  // nothing else was in flight with it
     std::optional<CandidatesFrame> answer;  // held back: an earlier step's comes first
   };
 
@@ -141,13 +150,17 @@ class Scheduler {
   Duration patience_for(const StepFrame& frame) const;
   static StepFrame repeat(InFlight& step, Time now);
 
+  void note_departure(const StepFrame& frame, Time now);
+
   // Judging an answer.
+  ServiceMeter::Step measured(const InFlight& step, Time now) const;
   Status check_answer(const InFlight& step, const CandidatesFrame& frame) const;
   std::deque<InFlight>::iterator next_to_judge();
   void judge(CandidatesFrame answer, Time now);
   void judge_row(CandidateRow row, Time now);
   void report_prompt_row(Sequence& sequence, const CandidateRow& row);
   void choose(Sequence& sequence, const CandidateRow& row, Time now);
+  void note_first_token(Sequence& sequence, Time now);
   void finish(Sequence& sequence, FinishReason reason, Time now);
   void fail_sequence(Sequence& sequence, const FailedEvent& reason);
   void end(Sequence& sequence);
@@ -172,6 +185,8 @@ class Scheduler {
   std::deque<InFlight> in_flight_;
   Time repeated_all_at_{};
   Time newest_answered_{};
+  Time last_active_{};
+  ServiceMeter meter_;
   SequenceId last_sequence_{0};
   SequenceId last_decoded_{0};    // decode turns go round
   std::vector<Sequence*> turns_;  // of the step that is being built; kept for its memory

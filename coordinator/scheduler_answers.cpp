@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "coordinator/device_speed.h"
 #include "coordinator/scheduler.h"
 #include "coordinator/scheduler_sequence.h"
 #include "model/sampler.h"
@@ -25,10 +26,11 @@ Status Scheduler::on_candidates(CandidatesFrame frame, Time now) {
     return fail(ErrorCode::InvalidArgument, "candidates for a step that is not in flight");
   if (Status answers = check_answer(*step, frame); !answers) return answers;
   newest_answered_ = std::max(newest_answered_, step->sent_at);
+  last_active_ = now;
+  meter_.add(measured(*step, now), now);
   const double took = seconds(now - step->sent_at);
   if (step->is_decode) {
     average_in(counts_.step_seconds, took);
-    if (step->frame.groups.size() == 1) average_in(counts_.one_stream_seconds, took);
   } else if (!step->frame.ids.empty()) {
     average_in(seconds_per_row_, took / static_cast<double>(step->frame.ids.size()));
   }
@@ -39,6 +41,18 @@ Status Scheduler::on_candidates(CandidatesFrame frame, Time now) {
     judge(std::move(answer), now);
   }
   return {};
+}
+
+ServiceMeter::Step Scheduler::measured(const InFlight& step, Time now) const {
+  const Visit visit = visit_of(step.frame.groups);
+  const auto with_rows = std::ranges::count_if(step.frame.groups, [](const RowGroup& g) { return g.num_rows > 0; });
+  return {.rows = static_cast<std::uint32_t>(visit.rows),
+          .sequences = static_cast<std::uint32_t>(with_rows),
+          .context = visit.context,
+          .is_decode = step.is_decode,
+          .was_alone = step.is_alone && step.repeats == 0,
+          .streams = num_decoding(),
+          .seconds = seconds(now - step.sent_at)};
 }
 
 // Rows of one sequence are judged in order: an answer that overtook another (a repeat, most likely) waits for
@@ -134,7 +148,7 @@ void Scheduler::choose(Sequence& sequence, const CandidateRow& row, Time now) {
   }
   sequence.awaits_choice = false;
   sequence.deaths = 0;
-  if (sequence.answered() == 0) sequence.first_token_at = now;
+  if (sequence.answered() == 0) note_first_token(sequence, now);
   if (text_.is_end_of_text(choice->id) && !sequence.request.ignore_end)
     return finish(sequence, FinishReason::Stop, now);
 
@@ -150,6 +164,13 @@ void Scheduler::choose(Sequence& sequence, const CandidateRow& row, Time now) {
   const bool is_full =
       sequence.answered() >= sequence.request.max_tokens || sequence.size() >= options_.max_context;
   if (is_full) finish(sequence, FinishReason::Length, now);
+}
+
+void Scheduler::note_first_token(Sequence& sequence, Time now) {
+  sequence.first_token_at = now;
+  const bool was_timed = sequence.first_sent_at != Time{} && sequence.has_pipeline_alone;
+  if (was_timed && !sequence.wants_prompt_rows())
+    meter_.add_first_token({sequence.prompt_size, seconds(now - sequence.first_sent_at)});
 }
 
 void Scheduler::finish(Sequence& sequence, FinishReason reason, Time now) {

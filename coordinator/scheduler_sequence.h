@@ -44,6 +44,8 @@ struct Scheduler::Sequence {
   LogitsDigest digest;
   Time submitted_at{};
   Time first_token_at{};
+  Time first_sent_at{};             // its first rows left; never, if they are rows of a replay
+  bool has_pipeline_alone = false;  // no other sequence ran since then
 
   std::uint32_t size() const { return static_cast<std::uint32_t>(tokens.size()); }
   std::uint32_t answered() const { return size() - prompt_size; }

@@ -39,8 +39,27 @@ std::optional<StepFrame> Scheduler::next_step(Time now) {
   step.patience = patience_for(frame);
   step.deadline = now + step.patience;
   step.is_decode = decode_rows > 0 && decode_rows == rows_in(frame);
+  step.is_alone = in_flight_.empty();
+  for (InFlight& other : in_flight_) other.is_alone = false;
   in_flight_.push_back(std::move(step));
+  note_departure(frame, now);
   return frame;
+}
+
+// A first token is only measured where its request had the pipeline for itself from its first row on.
+void Scheduler::note_departure(const StepFrame& frame, Time now) {
+  last_active_ = now;
+  const auto running = std::ranges::count_if(
+      sequences_, [](const auto& s) { return s.second->state == Sequence::State::Running; });
+  for (auto& [id, sequence] : sequences_) {
+    if (running != 1) sequence->has_pipeline_alone = false;
+  }
+  for (const RowGroup& group : frame.groups) {
+    Sequence* sequence = group.num_rows > 0 && group.first_position == 0 ? find(group.sequence) : nullptr;
+    if (!sequence || sequence->was_parked || sequence->answered() > 0) continue;
+    sequence->first_sent_at = now;
+    sequence->has_pipeline_alone = running == 1;
+  }
 }
 
 // Returns how many of its rows decode in a step that they share.

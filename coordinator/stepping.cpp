@@ -12,9 +12,14 @@ void deliver(ClusterState& state, ClusterCommands& commands) {
     commands.push_back(DeliverEvent{request, std::move(event)});
 }
 
-void send_steps(const ClusterState& state, std::vector<StepFrame> frames, ClusterCommands& commands) {
-  for (StepFrame& frame : frames)
-    commands.push_back(SendMessage{state.active->device_of(0), Lane::Data, std::move(frame)});
+void send_step(const ClusterState& state, StepFrame frame, Time now, ClusterCommands& commands) {
+  frame.sent_at_ns = nanoseconds(now);
+  commands.push_back(SendMessage{state.active->device_of(0), Lane::Data, std::move(frame)});
+}
+
+void send_steps(const ClusterState& state, std::vector<StepFrame> frames, Time now,
+                ClusterCommands& commands) {
+  for (StepFrame& frame : frames) send_step(state, std::move(frame), now, commands);
 }
 
 void blame(ClusterState& state, const RowGroup& group, const std::string& detail) {
@@ -39,9 +44,11 @@ void note_progress(ClusterState& state) {
 
 void pump(ClusterState& state, Time now, ClusterCommands& commands) {
   if (state.active && state.active_is_whole) {
-    send_steps(state, state.scheduler.take_overdue(now), commands);
-    while (std::optional<StepFrame> frame = state.scheduler.next_step(now)) {
-      commands.push_back(SendMessage{state.active->device_of(0), Lane::Data, *std::move(frame)});
+    send_steps(state, state.scheduler.take_overdue(now), now, commands);
+    while (!holds_steps(state)) {
+      std::optional<StepFrame> frame = state.scheduler.next_step(now);
+      if (!frame) break;
+      send_step(state, *std::move(frame), now, commands);
     }
     const std::uint32_t repeats = state.scheduler.most_repeats();
     const std::string broken = repeats > 0 ? broken_link_in(state, *state.active) : "";
@@ -60,8 +67,13 @@ void on_candidates(ClusterState& state, DeviceId from, CandidatesFrame frame, Ti
                          from == state.active->device_of(state.active->plan.stages.size() - 1);
   if (!from_last) return;
   const RowGroup first = frame.groups.front();
+  const Visit visit = visit_of(frame.groups);
+  const double transit = transit_seconds(frame.sent_at_ns, now);
   const Status judged = state.scheduler.on_candidates(std::move(frame), now);
-  if (judged) return note_progress(state);
+  if (judged) {
+    if (visit.rows > 0) state.record.add_return(visit, transit, now);
+    return note_progress(state);
+  }
   log_debug("candidates_ignored", {{"reason", judged.error().message()}});
   if (judged.error().code() != ErrorCode::Corrupt) return;
   blame(state, first, judged.error().message());
@@ -81,7 +93,7 @@ void on_step_refused(ClusterState& state, DeviceId from, const StepRefused& refu
   // What is missing was lost under way; all that is unanswered goes again, and stages answer what they took
   // before from their logs.
   if (refused.reason == RefusalReason::Gap)
-    return send_steps(state, state.scheduler.take_unanswered(now), commands);
+    return send_steps(state, state.scheduler.take_unanswered(now), now, commands);
   if (refused.reason != RefusalReason::Lost)
     blame(state, {.sequence = refused.sequence, .step = refused.step}, refused.detail);
   restart_epoch(state, "a step was refused: " + refused.detail, now, commands);

@@ -148,7 +148,8 @@ ProfileReport SimWorker::profile(const ProfileRequest& request) const {
     report.units.push_back({.unit = tensor.unit,
                             .seconds_batch1 = device_.seconds_per_unit_row,
                             .seconds_batch32 = device_.seconds_per_unit_row * 32,
-                            .seconds_per_1k_context = 0});
+                            .seconds_per_1k_context = 0,
+                            .seconds_chunk = device_.seconds_per_unit_row * kProfileChunkRows});
   }
   return report;
 }

@@ -80,10 +80,27 @@ const char* check(const Hello& m) {
   return nullptr;
 }
 
+const char* check_work(const StageWork& m) {
+  if (m.stage >= kMaxStages || m.row_class >= kNumRowClasses) return "Beat.work: no such stage or class";
+  if (m.steps == 0 || m.idle_steps > m.steps || m.wanted_rows > m.rows)
+    return "Beat.work: steps or rows that are none, or more than all";
+  if (m.rows > std::uint64_t{m.steps} * kMaxRowsPerStep || m.context > std::uint64_t{m.rows} * kMaxPosition)
+    return "Beat.work: more rows or positions than its steps hold";
+  if (!is_amount(m.seconds) || !is_amount(m.hand_over_seconds)) return "Beat.work: not a duration";
+  // The difference of two clocks may be anything, but it is a number.
+  if (!std::isfinite(m.transit_seconds) || !std::isfinite(m.least_transit_seconds))
+    return "Beat.work.transit_seconds: not finite";
+  return nullptr;
+}
+
 const char* check(const Beat& m) {
   if (m.free_kv_blocks.size() > kMaxKvKinds) return "Beat.free_kv_blocks: too many kinds";
-  if (!is_amount(m.decode_seconds)) return "Beat.decode_seconds: not a duration";
-  if (!is_amount(m.prefill_seconds)) return "Beat.prefill_seconds: not a duration";
+  if (m.work.size() > kMaxStageWork) return "Beat.work: too much";
+  for (const StageWork& work : m.work) {
+    if (const char* wrong = check_work(work)) return wrong;
+  }
+  const bool is_share = m.heat.clock_share > 0 && m.heat.clock_share <= 1;
+  if (!std::isfinite(m.heat.celsius) || !is_share) return "Beat.heat: not a temperature and a share";
   return nullptr;
 }
 
@@ -96,11 +113,12 @@ const char* check(const StageStatus& m) {
 const char* check(const ProfileReport& m) {
   if (m.units.size() > kMaxUnits) return "ProfileReport.units: too many";
   if (!is_amount(m.read_bytes_per_second)) return "ProfileReport.read_bytes_per_second: not a rate";
+  if (!is_amount(m.hand_over_seconds)) return "ProfileReport.hand_over_seconds: not a duration";
   for (const LayerProfile& unit : m.units) {
     if (unit.unit >= kMaxUnits) return "ProfileReport.units: unit too large";
-    if (!is_amount(unit.seconds_batch1) || !is_amount(unit.seconds_batch32) ||
-        !is_amount(unit.seconds_per_1k_context)) {
-      return "ProfileReport.units: not a duration";
+    for (const double figure : {unit.seconds_batch1, unit.seconds_batch32, unit.seconds_per_1k_context,
+                                unit.seconds_chunk, unit.chunk_seconds_per_1k_context}) {
+      if (!is_amount(figure)) return "ProfileReport.units: not a duration";
     }
   }
   return nullptr;
@@ -160,7 +178,10 @@ const char* check(const ProfileRequest& m) {
   if (m.config.size() > kMaxConfigBytes) return "ProfileRequest.config: too large";
   return check_tensors(m.tensors);
 }
-const char* check(const ProbeLinks& m) { return check_peers(m.peers); }
+const char* check(const ProbeLinks& m) {
+  if (m.decode_bytes > kMaxPingBytes || m.prefill_bytes > kMaxPingBytes) return "ProbeLinks: too large frames";
+  return check_peers(m.peers);
+}
 
 const char* check(const PlanMessage& m) {
   if (m.config.size() > kMaxConfigBytes) return "PlanMessage.config: too large";

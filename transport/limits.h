@@ -19,6 +19,7 @@ inline constexpr std::size_t kMaxShardBytes = 1 << 20;  // payload of one ShardD
 inline constexpr std::size_t kMaxHiddenSize = 16384;
 inline constexpr std::uint32_t kMaxDevices = 1024;
 inline constexpr std::uint32_t kMaxStages = 256;
+inline constexpr std::uint32_t kMaxStageWork = 256;  // entries of one beat
 inline constexpr std::uint32_t kMaxTensorsPerPlan = 16384;
 inline constexpr std::size_t kMaxNameBytes = 128;
 inline constexpr std::size_t kMaxReasonBytes = 1024;

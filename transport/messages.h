@@ -20,7 +20,7 @@ namespace shoal {
 // bounds everything: what a state machine is handed has sane sizes, but not necessarily sense (an unknown
 // sequence, a stale epoch: that is the state machine's business).
 
-inline constexpr std::uint32_t kProtocolVersion = 2;
+inline constexpr std::uint32_t kProtocolVersion = 3;
 inline constexpr DeviceId kHub{0};
 
 // ---- Joining (join lane; under the join token's key pair) -----------------------------------
@@ -62,7 +62,37 @@ struct Hello {
   std::uint32_t num_threads = 0;
   std::string kernels;  // "avx512"
   Epoch epoch{};        // of the plan it still runs, 0.0 if none
+  // A digest of all that a measurement of this device depends on (processor, kernels, threads, how we measure):
+  // profiles made under another one are made anew.
+  std::uint64_t profile_key = 0;
   friend bool operator==(const Hello&, const Hello&) = default;
+};
+
+// What the steps of one size class cost a stage since the last beat. Sums over `steps` steps.
+struct StageWork {
+  std::uint32_t stage = 0;      // index in the plan
+  std::uint32_t row_class = 0;  // row_class_of(a step's rows)
+  std::uint32_t steps = 0;
+  std::uint32_t rows = 0;
+  std::uint32_t wanted_rows = 0;  // of these, rows that the head answers
+  std::uint64_t context = 0;      // positions of all rows added up
+  double seconds = 0;             // computing
+  // Of the steps that found the worker idle: how many, and what passed from their arrival to their departure
+  // beside computing.
+  std::uint32_t idle_steps = 0;
+  double hand_over_seconds = 0;
+  // Arrival less departure, each by its own device's clock: off by what the clocks differ. Least of one step.
+  double transit_seconds = 0;
+  double least_transit_seconds = 0;
+  friend bool operator==(const StageWork&, const StageWork&) = default;
+};
+
+// What the system tells of heat; where it tells nothing: 0, 1, false.
+struct Heat {
+  double celsius = 0;      // of the hottest zone
+  double clock_share = 1;  // of its greatest clock that the processor may use now, in (0, 1]
+  bool throttled = false;  // slowed down by heat or poor power, now
+  friend bool operator==(const Heat&, const Heat&) = default;
 };
 
 // Our own heartbeat, every kBeatInterval, and at once after a change.
@@ -74,11 +104,8 @@ struct Beat {
   std::uint64_t rejected_frames = 0;
   std::uint64_t steps_taken = 0;
   std::vector<std::uint32_t> free_kv_blocks;  // per kind
-  // Since the last beat, over steps with one row / more rows: how many, their rows, their compute seconds.
-  std::uint32_t decode_steps = 0;
-  double decode_seconds = 0;
-  std::uint32_t prefill_rows = 0;
-  double prefill_seconds = 0;
+  std::vector<StageWork> work;  // since the last beat, by stage and class
+  Heat heat;
   friend bool operator==(const Beat&, const Beat&) = default;
 };
 
@@ -97,17 +124,23 @@ struct StageStatus {
   friend bool operator==(const StageStatus&, const StageStatus&) = default;
 };
 
+// How many rows of a prompt one visit is measured with.
+inline constexpr std::uint32_t kProfileChunkRows = 256;
+
 struct LayerProfile {
   std::uint32_t unit = 0;  // a representative unit; units with the same shapes and types share its figures
-  double seconds_batch1 = 0;
-  double seconds_batch32 = 0;
-  double seconds_per_1k_context = 0;  // attention, added per 1,000 positions, one row
+  double seconds_batch1 = 0;   // one row, no context
+  double seconds_batch32 = 0;  // one row each of 32 sequences, no context
+  double seconds_per_1k_context = 0;  // added for one row per 1,000 positions that it attends to
+  double seconds_chunk = 0;  // the first kProfileChunkRows rows of a prompt: attention among them included
+  double chunk_seconds_per_1k_context = 0;  // added for one row of a chunk per 1,000 positions before the chunk
   friend bool operator==(const LayerProfile&, const LayerProfile&) = default;
 };
 struct ProfileReport {
   Sha256 model{};
   std::vector<LayerProfile> units;
   double read_bytes_per_second = 0;
+  double hand_over_seconds = 0;  // from the reactor to the compute thread and back, once per visit
   friend bool operator==(const ProfileReport&, const ProfileReport&) = default;
 };
 
@@ -187,9 +220,13 @@ struct PeerAddress {
   friend bool operator==(const PeerAddress&, const PeerAddress&) = default;
 };
 
-// Measure the links to these inboxes, and to the hub, with real frame sizes.
+// Measure the links to these inboxes, and to the hub, with frames as large as a decode step's and as a
+// prefill step's.
 struct ProbeLinks {
   std::vector<PeerAddress> peers;
+  std::uint32_t decode_bytes = 0;
+  std::uint32_t prefill_bytes = 0;
+  bool urgent = false;  // steps get lost: measured though some flow. Otherwise pings keep out of their way
   friend bool operator==(const ProbeLinks&, const ProbeLinks&) = default;
 };
 
@@ -267,6 +304,7 @@ struct CandidatesFrame {
   std::vector<CandidateRow> rows;
   // The step's groups, in order: what was taken, also where nothing was wanted.
   std::vector<RowGroup> groups;
+  std::uint64_t sent_at_ns = 0;  // sender's monotonic clock
   friend bool operator==(const CandidatesFrame&, const CandidatesFrame&) = default;
 };
 

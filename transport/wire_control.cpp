@@ -27,7 +27,7 @@ flatbuffers::Offset<void> pack_body(Builder& builder, const Hello& m) {
   const auto kernels = pack_text(builder, m.kernels);
   return fb::CreateHello(builder, m.arithmetic_version, m.arithmetic_digest, m.panel_layout_version,
                          m.instance, name, host, m.pid, inbox, m.memory_bytes, m.num_threads, kernels,
-                         raw(m.epoch))
+                         raw(m.epoch), m.profile_key)
       .Union();
 }
 flatbuffers::Offset<void> pack_body(Builder& builder, const Welcome& m) {
@@ -37,10 +37,16 @@ flatbuffers::Offset<void> pack_body(Builder& builder, const Refused& m) {
   return fb::CreateRefused(builder, pack_text(builder, m.reason)).Union();
 }
 flatbuffers::Offset<void> pack_body(Builder& builder, const Beat& m) {
+  std::vector<fb::StageWork> work;
+  for (const StageWork& w : m.work) {
+    work.emplace_back(w.stage, w.row_class, w.steps, w.rows, w.wanted_rows, w.idle_steps, w.context, w.seconds,
+                      w.hand_over_seconds, w.transit_seconds, w.least_transit_seconds);
+  }
   const auto blocks = pack_u32(builder, m.free_kv_blocks);
+  const auto work_vector = builder.CreateVectorOfStructs(work);
+  const fb::Heat heat(m.heat.celsius, m.heat.clock_share, m.heat.throttled);
   return fb::CreateBeat(builder, raw(m.epoch), m.finished_work, m.busy, m.resident_bytes, m.rejected_frames,
-                        m.steps_taken, blocks, m.decode_steps, m.decode_seconds, m.prefill_rows,
-                        m.prefill_seconds)
+                        m.steps_taken, blocks, work_vector, &heat)
       .Union();
 }
 flatbuffers::Offset<void> pack_body(Builder& builder, const StageStatus& m) {
@@ -52,11 +58,13 @@ flatbuffers::Offset<void> pack_body(Builder& builder, const StageStatus& m) {
 flatbuffers::Offset<void> pack_body(Builder& builder, const ProfileReport& m) {
   std::vector<fb::LayerProfile> units;
   for (const LayerProfile& unit : m.units) {
-    units.emplace_back(unit.unit, unit.seconds_batch1, unit.seconds_batch32, unit.seconds_per_1k_context);
+    units.emplace_back(unit.unit, unit.seconds_batch1, unit.seconds_batch32, unit.seconds_per_1k_context,
+                       unit.seconds_chunk, unit.chunk_seconds_per_1k_context);
   }
   const auto vector = builder.CreateVectorOfStructs(units);
   const auto model = pack_sha256<fb::Sha256>(m.model);
-  return fb::CreateProfileReport(builder, &model, vector, m.read_bytes_per_second).Union();
+  return fb::CreateProfileReport(builder, &model, vector, m.read_bytes_per_second, m.hand_over_seconds)
+      .Union();
 }
 flatbuffers::Offset<void> pack_body(Builder& builder, const LinkReport& m) {
   std::vector<fb::LinkMeasurement> links;
@@ -145,6 +153,7 @@ Result<Message> unpack(const fb::Hello& from, std::uint32_t version) {
   m.num_threads = from.num_threads();
   m.kernels = unpack.text(from.kernels(), kMaxNameBytes, "Hello.kernels: too long");
   m.epoch = Epoch{from.epoch()};
+  m.profile_key = from.profile_key();
   return unpack.done(std::move(m));
 }
 Result<Message> unpack(const fb::Welcome& from) {
@@ -153,6 +162,19 @@ Result<Message> unpack(const fb::Welcome& from) {
 Result<Message> unpack(const fb::Refused& from) {
   Unpacker unpack;
   return unpack.done(Refused{unpack.text(from.reason(), kMaxReasonBytes, "Refused.reason: too long")});
+}
+StageWork unpack_work(const fb::StageWork& from) {
+  return {.stage = from.stage(),
+          .row_class = from.row_class(),
+          .steps = from.steps(),
+          .rows = from.rows(),
+          .wanted_rows = from.wanted_rows(),
+          .context = from.context(),
+          .seconds = from.seconds(),
+          .idle_steps = from.idle_steps(),
+          .hand_over_seconds = from.hand_over_seconds(),
+          .transit_seconds = from.transit_seconds(),
+          .least_transit_seconds = from.least_transit_seconds()};
 }
 Result<Message> unpack(const fb::Beat& from) {
   Unpacker unpack;
@@ -165,10 +187,11 @@ Result<Message> unpack(const fb::Beat& from) {
   m.steps_taken = from.steps_taken();
   m.free_kv_blocks =
       unpack.scalars(from.free_kv_blocks(), kMaxKvKinds, "Beat.free_kv_blocks: too many kinds");
-  m.decode_steps = from.decode_steps();
-  m.decode_seconds = from.decode_seconds();
-  m.prefill_rows = from.prefill_rows();
-  m.prefill_seconds = from.prefill_seconds();
+  const auto size = unpack.count(from.work(), kMaxStageWork, "Beat.work: too much");
+  m.work.reserve(size);
+  for (flatbuffers::uoffset_t i = 0; i < size; ++i) m.work.push_back(unpack_work(*from.work()->Get(i)));
+  if (const fb::Heat* heat = from.heat())
+    m.heat = {.celsius = heat->celsius(), .clock_share = heat->clock_share(), .throttled = heat->throttled()};
   return unpack.done(std::move(m));
 }
 Result<Message> unpack(const fb::StageStatus& from) {
@@ -189,12 +212,14 @@ Result<Message> unpack(const fb::ProfileReport& from) {
   ProfileReport m;
   m.model = unpack.sha256(from.model(), "ProfileReport.model: missing");
   m.read_bytes_per_second = from.read_bytes_per_second();
+  m.hand_over_seconds = from.hand_over_seconds();
   const auto size = unpack.count(from.units(), kMaxUnits, "ProfileReport.units: too many");
   m.units.reserve(size);
   for (flatbuffers::uoffset_t i = 0; i < size; ++i) {
     const fb::LayerProfile& unit = *from.units()->Get(i);
-    m.units.push_back(
-        {unit.unit(), unit.seconds_batch1(), unit.seconds_batch32(), unit.seconds_per_1k_context()});
+    m.units.push_back({unit.unit(), unit.seconds_batch1(), unit.seconds_batch32(),
+                       unit.seconds_per_1k_context(), unit.seconds_chunk(),
+                       unit.chunk_seconds_per_1k_context()});
   }
   return unpack.done(std::move(m));
 }

@@ -55,7 +55,7 @@ flatbuffers::Offset<fb::Step> pack(Builder& builder, const StepFrame& m) {
 flatbuffers::Offset<fb::Candidates> pack(Builder& builder, const CandidatesFrame& m) {
   const auto groups = pack_groups(builder, m.groups);
   return fb::CreateCandidates(builder, raw(m.epoch), raw(m.pipeline), m.stage,
-                              static_cast<std::uint32_t>(m.rows.size()), groups);
+                              static_cast<std::uint32_t>(m.rows.size()), groups, m.sent_at_ns);
 }
 flatbuffers::Offset<fb::Ping> pack(Builder& builder, const Ping& m) {
   return fb::CreatePing(builder, m.nonce, raw(m.from));
@@ -91,6 +91,7 @@ void unpack_into(DataHeader& header, Unpacker& unpack, const fb::Candidates& fro
   m.pipeline = PipelineId{from.pipeline()};
   m.stage = from.stage();
   m.groups = unpack_groups(unpack, from.groups());
+  m.sent_at_ns = from.sent_at_ns();
   header.num_candidate_rows = from.num_rows();
   header.message = std::move(m);
 }

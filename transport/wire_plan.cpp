@@ -98,7 +98,7 @@ flatbuffers::Offset<void> pack_body(Builder& builder, const ProfileRequest& m) {
 }
 
 flatbuffers::Offset<void> pack_body(Builder& builder, const ProbeLinks& m) {
-  return fb::CreateProbeLinks(builder, pack_peers(builder, m.peers)).Union();
+  return fb::CreateProbeLinks(builder, pack_peers(builder, m.peers), m.decode_bytes, m.prefill_bytes, m.urgent).Union();
 }
 
 flatbuffers::Offset<void> pack_body(Builder& builder, const PlanMessage& m) {
@@ -128,7 +128,11 @@ Result<Message> unpack_profile_request(const void* table) {
 Result<Message> unpack_probe_links(const void* table) {
   const auto& from = *static_cast<const fb::ProbeLinks*>(table);
   Unpacker unpack;
-  return unpack.done(ProbeLinks{unpack_peers(unpack, from.peers())});
+  ProbeLinks m{.peers = unpack_peers(unpack, from.peers())};
+  m.decode_bytes = from.decode_bytes();
+  m.prefill_bytes = from.prefill_bytes();
+  m.urgent = from.urgent();
+  return unpack.done(std::move(m));
 }
 
 Result<Message> unpack_plan(const void* table) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <istream>
 #include <string>
 
 namespace shoal {
@@ -13,9 +14,17 @@ struct CgroupLimits {
   double cores = 1e9;
 };
 
-// `root` is where control groups are mounted; `group` is this process's own ("/system.slice/shoal.service"):
-// its limits and those of all above it.
-CgroupLimits cgroup_limits(const std::string& root, const std::string& group);
+// Which groups a process is in, as /proc/self/cgroup names them ("/system.slice/shoal.service").
+struct CgroupNames {
+  std::string unified;  // version 2
+  std::string memory;   // version 1, by controller
+  std::string cpu;
+};
+
+// `root` is where control groups are mounted. The groups' own limits count, and those of all above them; what
+// a container's mount does not show is not there.
+CgroupLimits cgroup_limits(const std::string& root, const CgroupNames& names);
+CgroupNames parse_cgroup_names(std::istream& proc_self_cgroup);
 CgroupLimits cgroup_limits();  // of this process, from /proc/self/cgroup
 
 }  // namespace shoal

@@ -10,14 +10,23 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cctype>
 #include <cstring>
 #include <fstream>
 #include <memory>
+#include <set>
+#include <span>
 #include <sstream>
 #include <thread>
 
+#include "base/bytes.h"
+#include "kernels/kernel_table.h"
+#include "kernels/panels.h"
+#include "model/sha256.h"
 #include "transport/limits.h"
 #include "worker/cgroup.h"
+#include "worker/profile.h"
 
 namespace shoal {
 namespace {
@@ -96,6 +105,35 @@ std::uint64_t resident_bytes() {
   std::uint64_t resident = 0;
   file >> total >> resident;
   return resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+std::string hardware_text(const std::string& root) {
+  static constexpr std::array kKeys = {"model name",       "cpu family", "model",       "stepping", "Hardware",
+                                       "CPU architecture", "Revision",   "CPU variant", "CPU part", "Model",
+                                       "CPU implementer"};
+  std::set<std::string> lines;  // each once, however many processors there are
+  std::ifstream file(root + "proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    std::string key = line.substr(0, line.find(':'));
+    while (!key.empty() && std::isspace(static_cast<unsigned char>(key.back()))) key.pop_back();
+    if (std::ranges::find(kKeys, key) != kKeys.end()) lines.insert(line);
+  }
+  for (const char* path : {"sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq", "proc/device-tree/model"}) {
+    std::ifstream fact(root + path);
+    if (std::string line; std::getline(fact, line)) lines.insert(line);
+  }
+  std::string text;
+  for (const std::string& line : lines) text += line + "\n";
+  return text;
+}
+
+std::uint64_t profile_key(const std::string& hardware, const std::string& kernels, std::size_t num_threads) {
+  std::string all = hardware + kernels;
+  for (const std::size_t number : {num_threads, std::size_t{kProfileVersion}, std::size_t{kArithmeticVersion},
+                                   std::size_t{kPanelLayoutVersion}})
+    all += "\n" + std::to_string(number);
+  const Sha256 digest = sha256_of(std::as_bytes(std::span(all)));
+  return load<std::uint64_t>(reinterpret_cast<const std::byte*>(digest.data()));
 }
 
 bool accepts_connections(const std::string& host, std::uint16_t port, int timeout_ms) {

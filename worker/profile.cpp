@@ -3,63 +3,41 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <cstdlib>
-#include <cstring>
 #include <map>
-#include <memory>
+#include <string>
+#include <vector>
 
 #include "model/model_config_codec.h"
-#include "model/stage_backend.h"
 #include "worker/plan_check.h"
+#include "worker/synthetic_stage.h"
 
 namespace shoal {
 namespace {
 
 constexpr std::uint64_t kWorkingSetBytes = 32
                                            << 20;  // beyond private caches, small enough for a small device
-constexpr std::uint64_t kReadBytes = 48 << 20;     // the same, for plain reads
-constexpr std::size_t kMaxCopies = 12;
-constexpr std::uint32_t kContext = 1024;
-constexpr std::uint32_t kPrefillRows = 64;
+constexpr std::uint32_t kMostLayers = 12;
+constexpr std::uint32_t kContextLayers = 2;  // the context of more takes too long to fill
 constexpr std::uint32_t kBatchRows = 32;
-constexpr double kBudgetSeconds = 0.12;  // per figure
-constexpr int kMaxRuns = 40;
-constexpr std::byte kWeightPattern{0x2c};  // as f16 0.066, as f32 2e-12, as int8 44: tame in every type
+constexpr std::uint32_t kContext = 1024;
+constexpr double kBudgetSeconds = 0.06;  // per figure
+constexpr double kLongStep = 0.03;       // of which few are enough
+constexpr double kLongChunk = 0.15;      // of which one is enough, and of context half
+constexpr std::size_t kFewRuns = 3;
+constexpr std::size_t kLeastRuns = 5;
+constexpr std::size_t kMostRuns = 40;
 
-using AlignedBytes = std::unique_ptr<std::byte, decltype(&std::free)>;
-
-AlignedBytes patterned(std::size_t bytes) {
-  AlignedBytes memory(static_cast<std::byte*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64)), &std::free);
-  if (memory) std::memset(memory.get(), static_cast<int>(kWeightPattern), bytes);
-  return memory;
+double seconds_of(auto&& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// Weights of the right shape and type, made of one byte pattern.
-class SyntheticSource final : public ShardSource {
- public:
-  Result<PanelMatrix> matrix(const TensorSpec& spec) override {
-    const Result<std::byte*> bytes =
-        memory_for(spec.file_name, panel_matrix_bytes(spec.type, spec.rows, spec.cols));
-    if (!bytes) return fail(bytes.error());
-    return PanelMatrix{spec.type, spec.rows, spec.cols, *bytes};
-  }
-  Result<std::span<const float>> vector(const TensorSpec& spec) override {
-    const std::size_t count = spec.rows * spec.cols;
-    const Result<std::byte*> bytes = memory_for(spec.file_name, count * sizeof(float));
-    if (!bytes) return fail(bytes.error());
-    float* floats = reinterpret_cast<float*>(*bytes);
-    std::fill_n(floats, count, 1.0f);
-    return std::span<const float>(floats, count);
-  }
-
- private:
-  Result<std::byte*> memory_for(const std::string& name, std::size_t bytes) {
-    AlignedBytes memory = patterned(bytes);
-    if (!memory) return fail(ErrorCode::OutOfMemory, "no memory to measure tensor " + name);
-    return memory_.insert_or_assign(name, std::move(memory)).first->second.get();
-  }
-  std::map<std::string, AlignedBytes> memory_;
-};
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::ranges::nth_element(values, middle);
+  return *middle;
+}
 
 std::vector<RowGroup> one_sequence(std::uint32_t rows, std::uint32_t position) {
   return {{.sequence = SequenceId{1},
@@ -78,183 +56,152 @@ std::vector<RowGroup> many_sequences(std::uint32_t count) {
   return groups;
 }
 
-KvBudget blocks_of_a_batch(const ModelConfig& config) {
-  return {std::vector<std::uint32_t>(kv_kinds(config).size(), kBatchRows)};
+// Seconds of one step, after one that wakes threads and brings in what the caches will hold.
+Result<double> time_step(SyntheticStage& stage, const std::vector<RowGroup>& groups) {
+  Status ran;
+  const auto once = [&] { return seconds_of([&] { ran = stage.run(groups); }); };
+  const double first = once();
+  const std::size_t least = first > kLongStep ? kFewRuns : kLeastRuns;
+  std::vector<double> times;
+  double total = 0;
+  while (ran && times.size() < kMostRuns && (total < kBudgetSeconds || times.size() < least)) {
+    times.push_back(once());
+    total += times.back();
+  }
+  if (!ran) return fail(ran.error());
+  return median(std::move(times));
 }
 
-// The same stage several times over, each with weights of its own, visited in turn.
-class StageCopies {
+// How many positions a row at `position` attends to.
+double attended(std::uint32_t window, double position) {
+  return window == 0 ? position : std::min<double>(window, position);
+}
+
+// What context adds. It depends on the attention's shape alone, so layers of other types share it.
+struct ContextCosts {
+  double per_1k = 0;
+  double chunk = 0;  // the first rows of a prompt
+  double chunk_per_1k = 0;
+};
+
+class Profiler {
  public:
-  static Result<StageCopies> open(const ModelConfig& config, const std::vector<TensorSpec>& tensors,
-                                  std::uint32_t unit, const KernelTable& kernels, ThreadPool& pool) {
-    StageCopies copies(config, unit);
-    const std::uint64_t bytes = std::max<std::uint64_t>(1, shard_bytes(tensors, {unit, unit + 1})) +
-                                cpu_stage_scratch_bytes(copies.spec(), config, pool.num_threads()) +
-                                kv_bytes(config, blocks_of_a_batch(config), {unit, unit + 1});
-    const std::size_t count = std::clamp<std::size_t>(kWorkingSetBytes / bytes, 1, kMaxCopies);
-    for (std::size_t i = 0; i < count; ++i) {
-      copies.sources_.push_back(std::make_unique<SyntheticSource>());
-      Result<std::unique_ptr<StageBackend>> stage =
-          open_cpu_stage(copies.spec(), config, tensors, *copies.sources_.back(), kernels, pool);
-      if (!stage) return fail(stage.error());
-      copies.stages_.push_back(*std::move(stage));
-    }
-    return copies;
-  }
+  Profiler(const ModelConfig& config, const std::vector<TensorSpec>& tensors, const KernelTable& kernels,
+           ThreadPool& pool)
+      : config_(config), tensors_(tensors), kernels_(kernels), pool_(pool) {}
 
-  // Median seconds of a step of these groups, each run on the next copy. Every copy must hold the positions
-  // before.
-  Result<double> time_step(const std::vector<RowGroup>& groups) {
-    std::vector<double> times;
-    double total = 0;
-    for (int run = 0; run < kMaxRuns && (total < kBudgetSeconds || run < 3); ++run) {
-      const auto start = std::chrono::steady_clock::now();
-      if (Status ran = run_step(*stages_[next_++ % stages_.size()], groups); !ran) return fail(ran.error());
-      times.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-      total += times.back();
-    }
-    std::ranges::nth_element(times, times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2));
-    return times[times.size() / 2];
-  }
-
-  Status fill_context(std::uint32_t positions) {
-    for (const std::unique_ptr<StageBackend>& stage : stages_) {
-      for (std::uint32_t at = 0; at < positions; at += kPrefillRows) {
-        if (Status ran = run_step(*stage, one_sequence(kPrefillRows, at)); !ran) return ran;
-      }
-    }
-    return {};
-  }
-  void keep_only_one() {
-    stages_.resize(1);
-    stages_.front()->close_all();
+  Result<LayerProfile> measure(std::uint32_t unit) {
+    const bool is_layer = unit != 0 && unit != config_.head_unit();
+    return is_layer ? layer(unit) : end_unit(unit);
   }
 
  private:
-  StageCopies(const ModelConfig& config, std::uint32_t unit)
-      : config_(config),
-        unit_(unit),
-        ids_(kPrefillRows, 1),
-        hidden_(kPrefillRows * config.hidden_size, 0.5f) {}
+  Result<LayerProfile> layer(std::uint32_t unit) {
+    const std::uint64_t bytes = std::max<std::uint64_t>(1, shard_bytes(tensors_, {unit, unit + 1}));
+    const auto count =
+        static_cast<std::uint32_t>(std::clamp<std::uint64_t>(kWorkingSetBytes / bytes, 1, kMostLayers));
+    LayerProfile profile{.unit = unit};
+    if (Status timed = time_batches(repeated_layer(config_, tensors_, unit, count), kBatchRows, profile);
+        !timed)
+      return fail(timed.error());
+    const Result<double> chunk = add_context(unit, profile);
+    if (!chunk) return fail(chunk.error());
+    return profile;
+  }
 
-  StageSpec spec() const {
-    StageSpec spec{.units = {unit_, unit_ + 1},
-                   .head_blocks = {},
-                   .max_context = kContext + kPrefillRows,
-                   .max_rows = kPrefillRows,
-                   .max_sequences = kBatchRows,
-                   .kv = {}};
-    if (unit_ == config_.head_unit()) {
-      spec.head_blocks = {0, (config_.vocab_size + kHeadBlockRows - 1) / kHeadBlockRows};
+  // The embedding or the head.
+  Result<LayerProfile> end_unit(std::uint32_t unit) {
+    LayerProfile profile{.unit = unit};
+    const bool is_embedding = unit == 0;
+    const std::uint32_t most_rows = is_embedding ? std::max(chunk_rows(), kBatchRows) : kBatchRows;
+    SyntheticModel model = vocabulary_slice(config_, tensors_, unit, kWorkingSetBytes);
+    if (Status timed = time_batches(std::move(model), most_rows, profile); !timed) return fail(timed.error());
+    return profile;
+  }
+
+  std::uint32_t context() const { return std::min(kContext, config_.max_seq_len); }
+  std::uint32_t chunk_rows() const { return std::min(kProfileChunkRows, context()); }
+  double per_whole_chunk() const { return static_cast<double>(kProfileChunkRows) / chunk_rows(); }
+
+  // One row, then one of each of many sequences; a whole chunk where the stage takes so many rows.
+  Status time_batches(SyntheticModel model, std::uint32_t most_rows, LayerProfile& profile) {
+    const double scale = model.scale;
+    Result<SyntheticStage> stage = SyntheticStage::open(
+        std::move(model),
+        {.max_rows = most_rows, .max_context = most_rows, .max_sequences = kBatchRows},
+        kernels_, pool_);
+    if (!stage) return fail(stage.error());
+    const Result<double> one = time_step(*stage, one_sequence(1, 0));
+    if (!one) return fail(one.error());
+    const Result<double> many = time_step(*stage, many_sequences(kBatchRows));
+    if (!many) return fail(many.error());
+    profile.seconds_batch1 = *one * scale;
+    profile.seconds_batch32 = *many * scale;
+    if (most_rows == kBatchRows) return {};
+    const Result<double> chunk = time_step(*stage, one_sequence(chunk_rows(), 0));
+    if (!chunk) return fail(chunk.error());
+    profile.seconds_chunk = *chunk * scale * per_whole_chunk();
+    return {};
+  }
+
+  // The chunk's time is the layer's own, what context adds is shared. Returns the chunk's time.
+  Result<double> add_context(std::uint32_t unit, LayerProfile& profile) {
+    const std::uint32_t window = config_.layers[unit - 1].window;
+    Result<SyntheticStage> stage = SyntheticStage::open(
+        repeated_layer(config_, tensors_, unit, kContextLayers),
+        {.max_rows = chunk_rows(), .max_context = context(), .max_sequences = 1}, kernels_, pool_);
+    if (!stage) return fail(stage.error());
+    const Result<double> chunk = first_chunk(*stage);
+    if (!chunk) return fail(chunk.error());
+    profile.seconds_chunk = *chunk / kContextLayers * per_whole_chunk();
+    auto known = context_costs_.find(window);
+    if (known == context_costs_.end()) {
+      const Result<ContextCosts> costs = time_context(*stage, window, *chunk);
+      if (!costs) return fail(costs.error());
+      known = context_costs_.emplace(window, *costs).first;
     }
-    for (const KvKind& kind : kv_kinds(config_)) {
-      spec.kv.blocks.push_back(std::max(kv_blocks_needed(kind, spec.max_context, kPrefillRows), kBatchRows) +
-                               2);
-    }
-    return spec;
+    profile.seconds_per_1k_context = known->second.per_1k;
+    profile.chunk_seconds_per_1k_context = known->second.chunk_per_1k;
+    return chunk;
   }
 
-  Status run_step(StageBackend& stage, const std::vector<RowGroup>& groups) {
-    std::size_t rows = 0;
-    for (const RowGroup& group : groups) rows += group.num_rows;
-    const std::vector<std::uint32_t> depth(groups.size(), 1);
-    const std::vector<const SamplingParams*> sampling(groups.size(), nullptr);
-    output_.candidates.clear();
-    return stage.run({.groups = groups,
-                      .ids = std::span<const TokenId>(ids_).first(rows),
-                      .hidden = unit_ == 0 ? nullptr : reinterpret_cast<const std::byte*>(hidden_.data()),
-                      .sampling = sampling,
-                      .depth = depth},
-                     output_);
+  Result<double> first_chunk(SyntheticStage& stage) const {
+    Status ran = stage.run(one_sequence(1, 0));
+    std::vector<double> times;
+    while (ran && times.size() < (times.empty() || times.front() < kLongChunk ? kFewRuns : 1))
+      times.push_back(seconds_of([&] { ran = stage.run(one_sequence(chunk_rows(), 0)); }));
+    if (!ran) return fail(ran.error());
+    return median(std::move(times));
   }
 
-  ModelConfig config_;
-  std::uint32_t unit_;
-  std::vector<TokenId> ids_;
-  std::vector<float> hidden_;
-  std::vector<std::unique_ptr<SyntheticSource>> sources_;
-  std::vector<std::unique_ptr<StageBackend>> stages_;
-  StageOutput output_;
-  std::size_t next_ = 0;
+  // Fills a context chunk by chunk, then takes single rows at its end and at its beginning.
+  Result<ContextCosts> time_context(SyntheticStage& stage, std::uint32_t window, double chunk) const {
+    const std::uint32_t rows = chunk_rows();
+    const std::uint32_t filled = (chunk > kLongChunk ? std::min(2 * rows, context()) : context()) / rows * rows;
+    double last = chunk;
+    Status ran;
+    for (std::uint32_t at = rows; ran && at < filled; at += rows)
+      last = seconds_of([&] { ran = stage.run(one_sequence(rows, at)); });
+    if (!ran) return fail(ran.error());
+    const Result<double> deep = time_step(stage, one_sequence(1, filled - 1));
+    if (!deep) return fail(deep.error());
+    const Result<double> shallow = time_step(stage, one_sequence(1, 0));
+    if (!shallow) return fail(shallow.error());
+    ContextCosts costs;
+    costs.per_1k = std::max(0.0, *deep - *shallow) / kContextLayers * 1000 / attended(window, filled - 1);
+    const double more = attended(window, filled - rows / 2.0) - attended(window, rows / 2.0);
+    if (more > 0) costs.chunk_per_1k = std::max(0.0, last - chunk) / kContextLayers / rows * 1000 / more;
+    return costs;
+  }
+
+  const ModelConfig& config_;
+  const std::vector<TensorSpec>& tensors_;
+  const KernelTable& kernels_;
+  ThreadPool& pool_;
+  std::map<std::uint32_t, ContextCosts> context_costs_;  // by window
 };
-
-// Embedding and head are linear in the vocabulary: a slice of them stands for the whole, so that a small
-// device can measure it.
-struct Slice {
-  ModelConfig config;
-  std::vector<TensorSpec> tensors;
-  double scale = 1;  // whole / slice
-};
-
-Slice slice_vocabulary(const ModelConfig& config, std::vector<TensorSpec> tensors, std::uint32_t unit) {
-  Slice slice{config, std::move(tensors), 1};
-  const bool is_head = unit == config.head_unit();
-  if (unit != 0 && !is_head) return slice;
-  const std::uint64_t row_bytes =
-      std::max<std::uint64_t>(1, shard_bytes(slice.tensors, {unit, unit + 1}) / config.vocab_size);
-  const std::uint64_t blocks = std::max<std::uint64_t>(1, kWorkingSetBytes / row_bytes / kHeadBlockRows);
-  const auto rows =
-      static_cast<std::uint32_t>(std::min<std::uint64_t>(config.vocab_size, blocks * kHeadBlockRows));
-  for (TensorSpec& tensor : slice.tensors) {
-    if (tensor.rows == config.vocab_size) tensor.rows = rows;
-  }
-  if (is_head) slice.scale = static_cast<double>(config.vocab_size) / rows;
-  slice.config.vocab_size = rows;
-  return slice;
-}
-
-Result<LayerProfile> profile_unit(const ModelConfig& config, const std::vector<TensorSpec>& tensors,
-                                  std::uint32_t unit, const KernelTable& kernels, ThreadPool& pool) {
-  const Slice slice = slice_vocabulary(config, tensors, unit);
-  Result<StageCopies> copies = StageCopies::open(slice.config, slice.tensors, unit, kernels, pool);
-  if (!copies) return fail(copies.error());
-  LayerProfile profile{.unit = unit};
-  const Result<double> one = copies->time_step(one_sequence(1, 0));
-  if (!one) return fail(one.error());
-  profile.seconds_batch1 = *one * slice.scale;
-  const Result<double> many = copies->time_step(many_sequences(kBatchRows));
-  if (!many) return fail(many.error());
-  profile.seconds_batch32 = *many * slice.scale;
-  if (unit == 0 || unit == config.head_unit()) return profile;
-
-  copies->keep_only_one();
-  if (Status filled = copies->fill_context(kContext); !filled) return fail(filled.error());
-  const Result<double> deep = copies->time_step(one_sequence(1, kContext - 1));
-  if (!deep) return fail(deep.error());
-  const Result<double> shallow = copies->time_step(one_sequence(1, 0));
-  if (!shallow) return fail(shallow.error());
-  profile.seconds_per_1k_context = std::max(0.0, *deep - *shallow) * 1000.0 / kContext;
-  return profile;
-}
 
 }  // namespace
-
-double measure_read_bandwidth(ThreadPool& pool) {
-  const std::size_t bytes = kReadBytes;
-  const AlignedBytes memory = patterned(bytes);
-  if (!memory) return 0;
-  const auto* words = reinterpret_cast<const std::uint64_t*>(memory.get());
-  const std::size_t slices = pool.num_threads() * 4;
-  const std::size_t per_slice = bytes / sizeof(std::uint64_t) / slices;
-  std::vector<std::uint64_t> sums(slices);
-  double best = 0;
-  for (int run = 0; run < 4; ++run) {
-    const auto start = std::chrono::steady_clock::now();
-    pool.parallel_for(slices, 1, [&](std::size_t begin, std::size_t end, std::size_t) {
-      for (std::size_t s = begin; s < end; ++s) {
-        std::array<std::uint64_t, 8> lanes{};  // independent sums, so that the adds do not hide the loads
-        const std::uint64_t* from = words + s * per_slice;
-        for (std::size_t i = 0; i + 8 <= per_slice; i += 8) {
-          for (std::size_t lane = 0; lane < 8; ++lane) lanes[lane] += from[i + lane];
-        }
-        for (const std::uint64_t lane : lanes) sums[s] += lane;
-      }
-    });
-    const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    best = std::max(best, static_cast<double>(bytes) / took);
-  }
-  return best;
-}
 
 Result<ProfileReport> measure_profile(const ProfileRequest& request, const KernelTable& kernels,
                                       ThreadPool& pool) {
@@ -262,14 +209,19 @@ Result<ProfileReport> measure_profile(const ProfileRequest& request, const Kerne
   if (!config) return fail(config.error().during("profiling"));
   const Result<std::vector<TensorSpec>> tensors = tensor_specs_of(request.tensors);
   if (!tensors) return fail(tensors.error().during("profiling"));
-  ProfileReport report{
-      .model = request.model, .units = {}, .read_bytes_per_second = measure_read_bandwidth(pool)};
+  ProfileReport report{.model = request.model,
+                       .units = {},
+                       .read_bytes_per_second = measure_read_bandwidth(pool),
+                       .hand_over_seconds = measure_hand_over()};
   std::vector<std::uint32_t> units;
   for (const TensorSpec& tensor : *tensors) {
+    if (tensor.unit >= config->num_units())
+      return fail(ErrorCode::InvalidArgument, "profiling: the model has no unit " + std::to_string(tensor.unit));
     if (units.empty() || units.back() != tensor.unit) units.push_back(tensor.unit);
   }
+  Profiler profiler(*config, *tensors, kernels, pool);
   for (const std::uint32_t unit : units) {
-    const Result<LayerProfile> profile = profile_unit(*config, *tensors, unit, kernels, pool);
+    const Result<LayerProfile> profile = profiler.measure(unit);
     if (!profile) return fail(profile.error().during("profiling unit " + std::to_string(unit)));
     report.units.push_back(*profile);
   }

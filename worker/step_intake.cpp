@@ -62,23 +62,27 @@ std::string find_fault(const ActivePlan& active, DeviceId self, DeviceId from, c
 }
 
 // A step is known by its first group: no other has that sequence's number.
-RunningStep running_step(std::uint32_t stage, const std::vector<RowGroup>& groups) {
-  return {stage, groups.front().sequence, groups.front().step};
+auto is_step(std::uint32_t stage, const std::vector<RowGroup>& groups) {
+  return [stage, &first = groups.front()](const RunningStep& running) {
+    return running.stage == stage && running.sequence == first.sequence && running.step == first.step;
+  };
 }
 
 DeviceId receiver_of(const ActivePlan& active, std::uint32_t stage) {
   return stage < active.plan.stages.size() ? active.plan.stages[stage].device : kHub;
 }
 
-void send_on(WorkerState& state, std::uint32_t stage, StepOutput output, Commands& commands) {
+void send_on(WorkerState& state, std::uint32_t stage, StepOutput output, Time now, Commands& commands) {
   if (auto* candidates = std::get_if<CandidatesFrame>(&output)) {
+    candidates->sent_at_ns = nanoseconds(now);
     commands.push_back(SendMessage{kHub, Lane::Data, std::move(*candidates)});
     return;
   }
   StepFrame& frame = std::get<StepFrame>(output);
+  frame.sent_at_ns = nanoseconds(now);
   const DeviceId to = receiver_of(*state.active, stage + 1);
   if (to == state.settings.device) {
-    take_step(state, to, std::move(frame), commands);
+    take_step(state, to, std::move(frame), now, commands);
   } else {
     commands.push_back(SendMessage{to, Lane::Data, std::move(frame)});
   }
@@ -93,13 +97,13 @@ StepFrame frame_like(const SentLog::Entry& sent) {
 }
 
 bool is_running(const WorkerState& state, const StepFrame& frame) {
-  return std::ranges::find(state.running, running_step(frame.stage, frame.groups)) != state.running.end();
+  return std::ranges::any_of(state.running, is_step(frame.stage, frame.groups));
 }
 
-void answer_from_log(WorkerState& state, const StepFrame& repeated, Commands& commands) {
+void answer_from_log(WorkerState& state, const StepFrame& repeated, Time now, Commands& commands) {
   if (const SentLog::Entry* sent = state.log.find(repeated.stage, repeated.groups)) {
     send_on(state, repeated.stage,
-            sent->has_candidates ? StepOutput(sent->candidates) : StepOutput(frame_like(*sent)), commands);
+            sent->has_candidates ? StepOutput(sent->candidates) : StepOutput(frame_like(*sent)), now, commands);
   } else if (!is_running(state, repeated)) {  // a running one is answered when it is done
     refuse(repeated, repeated.groups.front(), StepNumber{0}, RefusalReason::Lost,
            "the answer is no longer held", commands);
@@ -117,21 +121,35 @@ RefusalReason reason_for(ErrorCode code) {
   }
 }
 
-void count_work(WorkerState& state, const std::vector<RowGroup>& groups, double seconds) {
+StageWork& work_of(std::vector<StageWork>& all, std::uint32_t stage, std::uint32_t row_class) {
+  const auto found = std::ranges::find_if(
+      all, [&](const StageWork& w) { return w.stage == stage && w.row_class == row_class; });
+  return found == all.end() ? all.emplace_back(StageWork{.stage = stage, .row_class = row_class}) : *found;
+}
+
+// A step that found the worker idle waited for nobody: what it took beside computing is the hand-over.
+void count_work(WorkerState& state, const RunningStep& step, const StepDone& done, Time now) {
   std::uint32_t rows = 0;
-  std::size_t sequences = 0;
-  for (const RowGroup& group : groups) {
+  std::uint32_t wanted = 0;
+  std::uint64_t context = 0;
+  for (const RowGroup& group : groups_of(done)) {
     rows += group.num_rows;
-    sequences += group.num_rows > 0;
+    wanted += group.num_wanted();
+    context += std::uint64_t{group.num_rows} * (2ull * group.first_position + group.num_rows - 1) / 2;
   }
   if (rows == 0) return;  // closes only
-  if (rows == sequences) {
-    ++state.totals.decode_steps;
-    state.totals.decode_seconds += seconds;
-  } else {
-    state.totals.prefill_rows += rows;
-    state.totals.prefill_seconds += seconds;
-  }
+  StageWork& work = work_of(state.totals.work, done.stage, row_class_of(rows));
+  work.least_transit_seconds = work.steps == 0 ? step.transit_seconds
+                                               : std::min(work.least_transit_seconds, step.transit_seconds);
+  work.transit_seconds += step.transit_seconds;
+  ++work.steps;
+  work.rows += rows;
+  work.wanted_rows += wanted;
+  work.context += context;
+  work.seconds += done.seconds;
+  if (!step.found_idle) return;
+  ++work.idle_steps;
+  work.hand_over_seconds += std::max(0.0, seconds(now - step.taken_at) - done.seconds);
 }
 
 void keep_for_repeats(WorkerState& state, const StepDone& done) {
@@ -144,7 +162,7 @@ void keep_for_repeats(WorkerState& state, const StepDone& done) {
 
 }  // namespace
 
-void take_step(WorkerState& state, DeviceId from, StepFrame frame, Commands& commands) {
+void take_step(WorkerState& state, DeviceId from, StepFrame frame, Time now, Commands& commands) {
   if (!state.active || frame.epoch != state.active->plan.epoch || frame.groups.empty()) {
     ++state.totals.rejected_frames;
     return;
@@ -168,11 +186,17 @@ void take_step(WorkerState& state, DeviceId from, StepFrame frame, Commands& com
       }
       window.take(frame.groups);
       ++state.totals.steps_taken;
-      state.running.push_back(running_step(frame.stage, frame.groups));
+      state.running.push_back({.stage = frame.stage,
+                               .sequence = frame.groups.front().sequence,
+                               .step = frame.groups.front().step,
+                               .taken_at = now,
+                               .transit_seconds = transit_seconds(frame.sent_at_ns, now),
+                               .found_idle = state.running.empty()});
+      state.step_taken_at = now;
       commands.push_back(RunStep{std::move(frame)});
       return;
     case StepWindow::Verdict::Repeat:
-      answer_from_log(state, frame, commands);
+      answer_from_log(state, frame, now, commands);
       return;
     case StepWindow::Verdict::Gap:
       refuse(frame, *decision.group, decision.expected, RefusalReason::Gap, "a step before it is missing",
@@ -181,11 +205,14 @@ void take_step(WorkerState& state, DeviceId from, StepFrame frame, Commands& com
   }
 }
 
-void finish_step(WorkerState& state, StepDone done, Commands& commands) {
+void finish_step(WorkerState& state, StepDone done, Time now, Commands& commands) {
   if (!state.active || done.epoch != state.active->plan.epoch) return;  // of a plan that ended while it ran
   const std::vector<RowGroup>& groups = groups_of(done);
   if (groups.empty()) return;
-  std::erase(state.running, running_step(done.stage, groups));
+  const auto running = std::ranges::find_if(state.running, is_step(done.stage, groups));
+  if (running == state.running.end()) return;  // never handed out
+  const RunningStep step = *running;
+  state.running.erase(running);
   if (done.error) {
     StepFrame failed;
     failed.epoch = done.epoch;
@@ -194,9 +221,9 @@ void finish_step(WorkerState& state, StepDone done, Commands& commands) {
            commands);
     return;
   }
-  count_work(state, groups, done.seconds);
+  count_work(state, step, done, now);
   keep_for_repeats(state, done);
-  send_on(state, done.stage, std::move(done.output), commands);
+  send_on(state, done.stage, std::move(done.output), now, commands);
 }
 
 }  // namespace shoal

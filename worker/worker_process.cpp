@@ -10,6 +10,7 @@
 #include "transport/limits.h"
 #include "worker/compute_thread.h"
 #include "worker/device_facts.h"
+#include "worker/device_heat.h"
 #include "worker/joining.h"
 #include "worker/store_thread.h"
 #include "worker/worker_state.h"
@@ -32,8 +33,11 @@ Hello hello_of(const WorkerOptions& options, const std::string& name, const Kern
   hello.memory_bytes = options.memory_bytes ? options.memory_bytes : giveable_memory();
   hello.num_threads = static_cast<std::uint32_t>(options.num_threads ? options.num_threads : usable_cores());
   hello.kernels = kernels.name;
+  hello.profile_key = profile_key(hardware_text("/"), hello.kernels, hello.num_threads);
   return hello;
 }
+
+constexpr Duration kHeatInterval = std::chrono::seconds(2);
 
 enum class Ending { Stopped, MustJoinAgain };
 
@@ -68,7 +72,11 @@ class WorkerReactor {
     ticked_ = now;
     if (now - measured_ >= kBeatInterval) {
       measured_ = now;
-      handle(SelfMeasured{resident_bytes(), compute_.finished_work(), compute_.free_kv_blocks()});
+      if (now - heat_read_ >= kHeatInterval) {
+        heat_read_ = now;
+        heat_ = read_heat("/sys");
+      }
+      handle(SelfMeasured{resident_bytes(), compute_.finished_work(), compute_.free_kv_blocks(), heat_});
     }
     handle(Tick{});
   }
@@ -122,6 +130,8 @@ class WorkerReactor {
   bool must_join_again_ = false;
   Time ticked_{};
   Time measured_{};
+  Time heat_read_{};
+  Heat heat_;
 };
 
 // As a joined worker, until something ends it. Layers on the disk outlive it, all else goes with it.

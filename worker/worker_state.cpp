@@ -16,6 +16,9 @@ constexpr Duration kForgetPeersAfter =
     std::chrono::minutes(1);  // that no plan names; a measurement of links may still be under way
 constexpr Duration kLinkSettleTime =
     std::chrono::milliseconds(300);  // for new connections' handshakes, before they are measured
+constexpr Duration kQuietBeforePing = std::chrono::milliseconds(100);  // without a step
+constexpr Duration kProbePatience =
+    std::chrono::seconds(6);  // for such quiet: then what was measured so far is told
 
 using Commands = std::vector<WorkerCommand>;
 
@@ -35,8 +38,7 @@ void send_beat(WorkerState& state, Time now, Commands& commands) {
   state.totals.epoch = active_epoch(state);
   state.totals.busy = state.running.size();
   to_hub(state.totals, commands);
-  state.totals.decode_steps = state.totals.prefill_rows = 0;
-  state.totals.decode_seconds = state.totals.prefill_seconds = 0;
+  state.totals.work.clear();
   state.beat_at = now;
 }
 
@@ -139,8 +141,12 @@ void on(WorkerState& state, const ProbeLinks& probe, Time now, Commands& command
   for (const PeerAddress& peer : probe.peers) {
     if (peer.device != state.settings.device) peers.push_back(peer.device);
   }
-  state.probe.start(std::move(peers), state.settings.device);
+  // Each begins with the device after itself, so that not all measure the same one at once.
+  std::ranges::sort(peers);
+  std::ranges::rotate(peers, std::ranges::upper_bound(peers, state.settings.device));
+  state.probe.start(std::move(peers), state.settings.device, {probe.decode_bytes, probe.prefill_bytes});
   state.probe_not_before = now + kLinkSettleTime;
+  state.probe_is_urgent = probe.urgent;
 }
 
 // ---- From anybody
@@ -150,9 +156,14 @@ void on_ping(DeviceId from, const Ping& ping, Commands& commands) {
   commands.push_back(SendMessage{from, Lane::Data, Pong{.nonce = ping.nonce, .payload = {}}});
 }
 
+// Steps neither wait for pings nor spoil what these measure.
 void continue_probe(WorkerState& state, Time now, Commands& commands) {
   if (now < state.probe_not_before) return;
-  if (std::optional<LinkProbe::Outgoing> out = state.probe.next(now)) {
+  const bool steps_flow = !state.running.empty() || now - state.step_taken_at < kQuietBeforePing;
+  if (steps_flow && !state.probe_is_urgent) {
+    state.probe.disturb();
+    if (now - state.probe_not_before > kProbePatience) state.probe.stop();
+  } else if (std::optional<LinkProbe::Outgoing> out = state.probe.next(now)) {
     commands.push_back(SendMessage{out->to, Lane::Data, std::move(out->ping)});
   }
   if (std::optional<LinkReport> report = state.probe.take_report()) to_hub(*std::move(report), commands);
@@ -163,7 +174,7 @@ void on_step_frame(WorkerState& state, DeviceId from, StepFrame frame, Time now,
   // neighbour's first frame.
   if (state.pending && state.pending->ready() && frame.epoch == state.pending->plan.epoch)
     activate(state, now, commands);
-  take_step(state, from, std::move(frame), commands);
+  take_step(state, from, std::move(frame), now, commands);
 }
 
 void on_received(WorkerState& state, Received received, Time now, Commands& commands) {
@@ -261,6 +272,7 @@ void on_self_measured(WorkerState& state, SelfMeasured measured) {
   state.totals.resident_bytes = measured.resident_bytes;
   state.totals.finished_work = measured.finished_work;
   state.totals.free_kv_blocks = std::move(measured.free_kv_blocks);
+  state.totals.heat = measured.heat;
 }
 
 }  // namespace
@@ -288,7 +300,7 @@ void on_event(WorkerState& state, WorkerEvent event, Time now, Commands& command
         } else if constexpr (std::is_same_v<E, StagesOpened>) {
           on_stages_opened(state, std::move(e), commands);
         } else if constexpr (std::is_same_v<E, StepDone>) {
-          finish_step(state, std::move(e), commands);
+          finish_step(state, std::move(e), now, commands);
         } else if constexpr (std::is_same_v<E, ProfileDone>) {
           to_hub(std::move(e.report), commands);
         } else {

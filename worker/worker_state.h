@@ -87,6 +87,7 @@ struct SelfMeasured {
   std::uint64_t resident_bytes = 0;
   std::uint64_t finished_work = 0;
   std::vector<std::uint32_t> free_kv_blocks;
+  Heat heat;
 };
 
 using WorkerEvent = std::variant<NetworkEvent, Tick, StoreChecked, ShardWritten, StoreFailed, StagesOpened,
@@ -171,7 +172,9 @@ struct RunningStep {
   std::uint32_t stage = 0;
   SequenceId sequence{};
   StepNumber step{};
-  friend bool operator==(const RunningStep&, const RunningStep&) = default;
+  Time taken_at{};
+  double transit_seconds = 0;  // from its sender, by two clocks
+  bool found_idle = false;     // nothing else ran here when it came
 };
 
 // A device that may send to this one, and that it may send to.
@@ -190,8 +193,10 @@ struct WorkerState {
   SentLog log;
   LinkProbe probe;
   Time probe_not_before{};
+  bool probe_is_urgent = false;  // it goes on though steps flow
   std::map<DeviceId, Peer> peers;
   std::vector<RunningStep> running;  // of the active plan
+  Time step_taken_at{};              // the last one
   Beat totals;                       // counters of the next beat
   Time beat_at{};
 };

@@ -21,6 +21,7 @@ struct Arguments {
   std::string objective = "balanced";
   std::string log_level = "info";
   bool quiet = false;
+  bool no_replan = false;
 };
 
 void set_level(const std::string& name) {
@@ -51,6 +52,7 @@ int run(Arguments& arguments) {
   options.cluster.objective = arguments.objective == "throughput" ? Objective::Throughput
                               : arguments.objective == "latency"  ? Objective::Latency
                                                                   : Objective::Balanced;
+  options.cluster.replan.enabled = !arguments.no_replan;
   if (const char* key = std::getenv("SHOAL_API_KEY"); options.api_key.empty() && key) options.api_key = key;
   set_level(arguments.log_level);
   catch_stop_signals();
@@ -110,6 +112,10 @@ void add_coordinator_command(CLI::App& app, int& status) {
   command
       ->add_flag("--allow-inexact", options.cluster.allow_inexact,
                  "use devices whose kernels give other bits")
+      ->group(kRareOptions);
+  command
+      ->add_flag("--no-replan", arguments->no_replan,
+                 "keep the plan while devices stay, however fast they turn out to be")
       ->group(kRareOptions);
   text("--log", arguments->log_level, "LEVEL", "debug, info, warn, error")
       ->check(CLI::IsMember({"debug", "info", "warn", "error"}))

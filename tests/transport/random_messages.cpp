@@ -150,9 +150,27 @@ Hello hello(Random& random) {
   m.num_threads = 1 + u32(random, kMaxThreads);
   m.kernels = text(random, 20);
   m.epoch = Epoch{random.next()};
+  m.profile_key = random.next();
+  return m;
+}
+StageWork work(Random& random) {
+  StageWork m;
+  m.stage = u32(random, kMaxStages);
+  m.row_class = u32(random, kNumRowClasses);
+  m.steps = 1 + u32(random, 100);
+  m.rows = u32(random, m.steps * kMaxRowsPerStep + 1);
+  m.wanted_rows = u32(random, m.rows + 1);
+  m.context = random.below(m.rows * 1000 + 1);
+  m.seconds = amount(random);
+  m.idle_steps = u32(random, m.steps + 1);
+  m.hand_over_seconds = amount(random);
+  m.transit_seconds = amount(random) - 500;
+  m.least_transit_seconds = amount(random) - 500;
   return m;
 }
 Beat beat(Random& random) {
+  std::vector<StageWork> done(random.below(9));
+  for (StageWork& w : done) w = work(random);
   return {Epoch{random.next()},
           random.next(),
           random.next(),
@@ -160,10 +178,8 @@ Beat beat(Random& random) {
           random.next(),
           random.next(),
           numbers(random, kMaxKvKinds),
-          u32(random),
-          amount(random),
-          u32(random),
-          amount(random)};
+          std::move(done),
+          {amount(random) - 20, 1 / (1 + amount(random)), random.below(2) == 1}};
 }
 PlanMessage plan(Random& random) {
   PlanMessage m;
@@ -184,9 +200,10 @@ PlanMessage plan(Random& random) {
   return m;
 }
 ProfileReport profile(Random& random) {
-  ProfileReport m{digest(random), std::vector<LayerProfile>(random.below(9)), amount(random)};
+  ProfileReport m{digest(random), std::vector<LayerProfile>(random.below(9)), amount(random), amount(random)};
   for (LayerProfile& unit : m.units)
-    unit = {u32(random, kMaxUnits), amount(random), amount(random), amount(random)};
+    unit = {u32(random, kMaxUnits), amount(random), amount(random),
+            amount(random),         amount(random), amount(random)};
   return m;
 }
 LinkReport links(Random& random) {
@@ -233,6 +250,7 @@ CandidatesFrame random_candidates(Random& random, std::uint32_t num_rows, std::u
   m.stage = u32(random, kMaxStages);
   m.groups = groups(random, std::min(num_rows, 1 + u32(random, kMaxGroupsPerStep)), num_rows);
   for (std::uint32_t i = 0; i < num_rows; ++i) m.rows.push_back(candidate_row(random, num_blocks, num_best));
+  m.sent_at_ns = random.next();
   return m;
 }
 
@@ -275,7 +293,8 @@ Message random_message(std::size_t kind, Random& random) {
     case 11:
       return ProfileRequest{digest(random), bytes(random, random.below(3000)), tensors(random)};
     case 12:
-      return ProbeLinks{peers(random)};
+      return ProbeLinks{peers(random), u32(random, kMaxPingBytes + 1), u32(random, kMaxPingBytes + 1),
+                        random.below(2) == 1};
     case 13:
       return plan(random);
     case 14:
