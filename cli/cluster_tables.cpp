@@ -40,6 +40,11 @@ std::optional<double> number_at(const Json& object, const char* key) {
   return value.is_number() ? std::optional(value.get<double>()) : std::nullopt;
 }
 
+const Json& element(const Json& list, std::size_t index) {
+  static const Json nothing;
+  return list.is_array() && index < list.size() ? list[index] : nothing;
+}
+
 std::string formatted(const char* format, std::optional<double> value, double factor = 1) {
   if (!value) return "-";
   char text[48];
@@ -110,12 +115,92 @@ std::string device_table(const Json& cluster) {
   return table.render();
 }
 
+// ---- Predicted beside measured
+
+std::string signed_percent(std::optional<double> percent) {
+  return percent ? formatted("%+.1f %%", percent) : "-";
+}
+
+// A row of predicted, measured and error, in milliseconds or as `format` says; none where nothing is told.
+void add_figure(TextTable& table, const std::string& what, const Json& figure,
+                const char* format = "%.2f ms", double factor = 1e3) {
+  if (!figure.is_object()) return;
+  table.add_row({what, formatted(format, number_at(figure, "predicted"), factor),
+                 formatted(format, number_at(figure, "measured"), factor),
+                 signed_percent(number_at(figure, "error_percent"))});
+}
+
+std::string device_name(const Json& cluster, const Json& id) {
+  if (id == 0) return "hub";
+  for (const Json& device : at(cluster, "devices")) {
+    if (at(device, "id") == id) return text_at(device, "name");
+  }
+  return "-";
+}
+
+// Each size of step that was seen.
+void add_sizes(TextTable& table, const std::string& what, const Json& sizes) {
+  for (const Json& size : sizes) {
+    const std::optional<double> rows = number_at(size, "rows");
+    const std::string conditions = rows && *rows > 1 ? formatted(", %.0f rows", rows) : "";
+    add_figure(table, what + conditions, at(size, "seconds"));
+  }
+}
+
+void add_service(TextTable& table, const Json& figures) {
+  const Json& one = at(figures, "one_stream");
+  add_figure(table, "a token of one stream, at " + formatted("%.0f", number_at(one, "context")) + " positions",
+             at(one, "token_seconds"));
+  const Json& first = at(figures, "first_token");
+  if (number_at(first, "prompt_rows").value_or(0) > 0)
+    add_figure(table, "the first token after " + formatted("%.0f", number_at(first, "prompt_rows")),
+               at(first, "seconds"));
+  const Json& shared = at(figures, "shared");
+  if (number_at(shared, "streams").value_or(0) > 0)
+    add_figure(table, formatted("%.1f streams together", number_at(shared, "streams")),
+               at(shared, "tokens_per_second"), "%.1f tok/s", 1);
+}
+
+std::string figures_table(const Json& cluster) {
+  const Json& plan = at(cluster, "plan");
+  const Json& figures = at(plan, "figures");
+  if (!figures.is_object()) return "";
+  TextTable table({{"TIME"}, {"PREDICTED", Align::Right}, {"MEASURED", Align::Right}, {"ERROR", Align::Right}});
+  add_service(table, figures);
+  std::size_t number = 0;
+  for (const Json& stage : at(figures, "stages")) {
+    const std::string name = text_at(element(at(plan, "stages"), number), "name");
+    add_sizes(table, "stage " + std::to_string(number++) + " on " + name, at(stage, "sizes"));
+  }
+  for (const Json& hop : at(figures, "hops")) {
+    add_sizes(table,
+              "hop " + device_name(cluster, at(hop, "from")) + " to " + device_name(cluster, at(hop, "to")),
+              at(hop, "sizes"));
+  }
+  for (const Json& device : at(cluster, "devices"))
+    add_figure(table, "memory of " + text_at(device, "name") + ", at most", at(at(device, "memory"), "figure"), "%.0f MB",
+               1e-6);
+  return table.render() + "\n";
+}
+
 std::string excluded_lines(const Json& cluster) {
   std::string lines;
   for (const Json& device : at(cluster, "devices")) {
     if (at(device, "excluded").is_string()) {
       lines += text_at(device, "name") + " is not used: " + text_at(device, "excluded") + "\n";
     }
+  }
+  return terminal_safe(lines);
+}
+
+std::string heat_lines(const Json& cluster) {
+  std::string lines;
+  for (const Json& device : at(cluster, "devices")) {
+    const Json& heat = at(device, "heat");
+    if (at(heat, "throttled") != true) continue;
+    lines += text_at(device, "name") + " slows itself down: " +
+             formatted("%.0f degrees", number_at(heat, "celsius")) + ", " +
+             formatted("%.0f %% of its clock", number_at(heat, "clock_share"), 100) + "\n";
   }
   return terminal_safe(lines);
 }
@@ -150,11 +235,6 @@ std::optional<double> hop_after(const Json& plan, std::size_t stage) {
   const Json& hops = at(plan, "predicted_hop_seconds");
   if (!hops.is_array() || stage + 1 >= hops.size() || !hops[stage + 1].is_number()) return std::nullopt;
   return hops[stage + 1].get<double>();
-}
-
-const Json& element(const Json& list, std::size_t index) {
-  static const Json nothing;
-  return list.is_array() && index < list.size() ? list[index] : nothing;
 }
 
 // The first size class of a stage's or hop's figures: one row.
@@ -209,8 +289,9 @@ std::string plan_text(const Json& plan) {
 Result<std::string> render_status(const std::string& cluster_json) {
   const Result<Json> cluster = parse(cluster_json);
   if (!cluster) return fail(cluster.error());
-  return state_line(*cluster) + "\n\n" + device_table(*cluster) + "\n" + excluded_lines(*cluster) +
-         speed_line(*cluster) + "; " + requests_line(*cluster) + "\n";
+  return state_line(*cluster) + "\n\n" + device_table(*cluster) + "\n" + figures_table(*cluster) +
+         excluded_lines(*cluster) + heat_lines(*cluster) + speed_line(*cluster) + "; " +
+         requests_line(*cluster) + "\n";
 }
 
 Result<std::string> render_plan(const std::string& cluster_json) {

@@ -9,7 +9,7 @@ namespace shoal {
 // What GET /api/cluster says, in words for people. Fields that are missing show as "-"; anything that is no
 // JSON object is Corrupt.
 
-// One line of state, a table of the devices, and what the cluster does now.
+// One line of state, a table of the devices, predictions beside measurements, and what the cluster does now.
 Result<std::string> render_status(const std::string& cluster_json);
 
 // The plan that serves (or the next one): each stage with its predicted and measured time and the hop to the

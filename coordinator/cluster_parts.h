@@ -44,7 +44,7 @@ void on_link_report(ClusterState& state, DeviceId from, const LinkReport& report
                     ClusterCommands& commands);
 // No new step may leave: pings need the links for themselves.
 bool holds_steps(const ClusterState& state);
-void on_hub_pong(ClusterState& state, DeviceId from, const Pong& pong, Time now, ClusterCommands& commands);
+void on_hub_pong(ClusterState& state, DeviceId from, const Pong& pong, Time now);
 
 // ---- plan_lifecycle.cpp: from a plan to a serving pipeline, and on
 // -------------------------------------------------------------- A first plan, or a better one after devices

@@ -35,7 +35,7 @@ void on_received(ClusterState& state, Received received, Time now, ClusterComman
         } else if constexpr (std::is_same_v<M, Ping>) {
           if (is_data) commands.push_back(SendMessage{from, Lane::Data, Pong{.nonce = message.nonce}});
         } else if constexpr (std::is_same_v<M, Pong>) {
-          if (is_data) on_hub_pong(state, from, message, now, commands);
+          if (is_data) on_hub_pong(state, from, message, now);
         }
       },
       received.message);

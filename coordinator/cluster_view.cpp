@@ -29,9 +29,22 @@ std::uint64_t planned_bytes(const PlanVersion& version, DeviceId device) {
   return 0;
 }
 
+Json figure_json(const Figure& figure) {
+  const std::optional<double> error = figure.error_percent();
+  return {{"predicted", figure.predicted},
+          {"measured", figure.measured ? Json(*figure.measured) : Json()},
+          {"error_percent", error ? Json(*error) : Json()}};
+}
+
 Json memory_of(const ClusterState& state, const Member& member) {
   Json memory = {{"gives_bytes", member.hello.memory_bytes}, {"resident_bytes", member.beat.resident_bytes}};
-  if (state.active) memory["planned_bytes"] = planned_bytes(*state.active, member.id);
+  const std::uint64_t planned = state.active ? planned_bytes(*state.active, member.id) : 0;
+  if (state.active) memory["planned_bytes"] = planned;
+  if (planned > 0) {
+    Figure figure{.predicted = static_cast<double>(planned), .measured = {}};
+    if (member.beat.resident_bytes > 0) figure.measured = static_cast<double>(member.beat.resident_bytes);
+    memory["figure"] = figure_json(figure);
+  }
   if (member.status) {
     memory["scratch_bytes"] = member.status->scratch_bytes;
     memory["kv_bytes"] = member.status->kv_bytes;
@@ -143,13 +156,6 @@ Json plan_json(const ClusterState& state, const PlanVersion& version) {
           {"kv_positions", version.kv_positions},
           {"kv_blocks", version.kv.blocks},
           {"stages", std::move(stages)}};
-}
-
-Json figure_json(const Figure& figure) {
-  const std::optional<double> error = figure.error_percent();
-  return {{"predicted", figure.predicted},
-          {"measured", figure.measured ? Json(*figure.measured) : Json()},
-          {"error_percent", error ? Json(*error) : Json()}};
 }
 
 Json sized_json(const std::vector<SizedFigure>& sizes) {

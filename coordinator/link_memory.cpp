@@ -55,7 +55,8 @@ bool recall_links(ClusterState& state, Member& member) {
   all_known = member.from_hub.has_value();
   recall(member, nullptr);
   for (auto& [id, other] : state.members) {
-    if (id == member.id || !other.online || !other.excluded.empty()) continue;
+    const bool takes_part = other.online && other.profile && other.excluded.empty();
+    if (id == member.id || !takes_part) continue;
     recall(member, &other);
     recall(other, &member);
   }

@@ -42,8 +42,8 @@ class KnownLinks {
 // A report of links measured now, from a device or (null) the hub.
 RememberLinks links_to_remember(const ClusterState& state, const Member* from, const LinkReport& report);
 
-// Gives a device that came online the links that are known between it, the hub and everybody who is here;
-// true if there is none among them that nobody measured.
+// Gives a device the links that are known between it, the hub and every device that plans may use; true if
+// there is none among them that nobody measured.
 bool recall_links(ClusterState& state, Member& member);
 
 }  // namespace shoal

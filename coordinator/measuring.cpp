@@ -68,7 +68,7 @@ bool may_probe(ClusterState& state, Need need, Time now) {
     case Need::Newcomer:
       return has_moment_for_newcomer(state, now);
     case Need::Refresh:
-      return is_quiet(state, now);
+      return !state.profiling && is_quiet(state, now);
   }
   return false;
 }
@@ -192,7 +192,8 @@ void keep_links(ClusterState& state, const Member* from, const LinkReport& repor
 
 void continue_hub_probe(ClusterState& state, Time now, ClusterCommands& commands) {
   if (now - state.probing_since < kSettle) return;
-  if (state.scheduler.is_busy() && !state.probe_is_urgent) {
+  const bool steps_flow = state.scheduler.is_busy() && !state.holding;
+  if (steps_flow && !state.probe_is_urgent) {
     state.probe.disturb();
   } else if (std::optional<LinkProbe::Outgoing> out = state.probe.next(now)) {
     commands.push_back(SendMessage{out->to, Lane::Data, std::move(out->ping)});
@@ -219,7 +220,7 @@ void measure(ClusterState& state, Time now, ClusterCommands& commands) {
   if (!state.probing_links) {
     measure_unused_again(state, now, commands);
     const Need need = need_of_probing(state, now);
-    if (!state.profiling && may_probe(state, need, now)) start_probing(state, need, now, commands);
+    if (may_probe(state, need, now)) start_probing(state, need, now, commands);
     return;
   }
   continue_hub_probe(state, now, commands);
@@ -260,6 +261,7 @@ void on_profile_report(ClusterState& state, DeviceId from, ProfileReport report,
   if (member.profile && has_changed(*member.profile, report)) member.measure_pause = kLeastMeasurePause;
   member.measure_again_at = now + member.measure_pause;
   member.profile = std::move(report);
+  member.links_measured = member.links_measured && recall_links(state, member);  // others came meanwhile
   member.correction.clear();
   member.was_throttled = member.beat.heat.throttled;
   commands.push_back(std::move(remember));
@@ -280,9 +282,9 @@ void on_link_report(ClusterState& state, DeviceId from, const LinkReport& report
   if (state.probing.erase(from) > 0) judge_links(state, from, report);
 }
 
-void on_hub_pong(ClusterState& state, DeviceId from, const Pong& pong, Time now, ClusterCommands& commands) {
+// The next ping goes with a tick: as steps, after a pause.
+void on_hub_pong(ClusterState& state, DeviceId from, const Pong& pong, Time now) {
   state.probe.on_pong(from, pong, now);
-  continue_hub_probe(state, now, commands);
 }
 
 }  // namespace shoal

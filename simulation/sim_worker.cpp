@@ -58,6 +58,7 @@ void SimWorker::run(Time now) {
   }
   if (now - ticked_ < kTick) return;
   ticked_ = now;
+  if (compute_free_ > now) ++finished_work_;  // a long step finishes piece by piece, as the pool's work does
   handle(
       SelfMeasured{
           .resident_bytes = 0, .finished_work = finished_work_, .free_kv_blocks = executor_.free_kv_blocks()},
@@ -97,11 +98,12 @@ void SimWorker::carry_out(WorkerCommand command, Time now) {
           const Range units = state_.active->plan.stages[c.frame.stage].units;
           StepDone done = executor_.run(std::move(c.frame));
           done.seconds = device_.seconds_per_unit_row * static_cast<double>(rows * units.size());
-          finished_work_ += 1;
           const Time at = compute_until(now, done.seconds);
           later(at, std::move(done));
         } else if constexpr (std::is_same_v<C, MeasureProfile>) {
           later(compute_until(now, kProfileSeconds), ProfileDone{profile(c.request)});
+        } else if constexpr (std::is_same_v<C, EchoCompute>) {
+          later(compute_until(now, 0), ComputeEchoed{});
         } else if constexpr (std::is_same_v<C, Exit>) {
           exited_ = true;
         } else if constexpr (std::is_same_v<C, JoinAgain>) {

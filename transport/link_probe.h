@@ -9,7 +9,8 @@
 
 namespace shoal {
 
-// Measures the links to a list of peers, one ping in flight at a time, with frames as large as real ones:
+// Measures the links to a list of peers, one ping in flight at a time (the caller paces them: a device that
+// has just answered answers sooner than one that steps reach after a pause), with frames as large as real ones:
 // empty pings and pings of a decode step's size, then of a growing size up to a prefill step's, less where the
 // link is slow. Of each size the least round trip counts; pongs are empty, so half the empty round trip is the
 // way back. What is reported is such that latency + bytes / rate is exact for both real sizes.
@@ -19,7 +20,7 @@ class LinkProbe {
     std::size_t decode = 2560;
     std::size_t prefill = 256 << 10;
   };
-  static constexpr std::uint32_t kSmallPings = 8;  // empty ones, and as many of a decode step's size
+  static constexpr std::uint32_t kSmallPings = 6;  // empty ones, and as many of a decode step's size
   static constexpr std::uint32_t kLargePings = 3;
   static constexpr std::size_t kFirstGrownBytes = 16 << 10;
   static constexpr std::size_t kGrowth = 4;

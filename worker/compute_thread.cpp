@@ -34,10 +34,12 @@ WorkerEvent no_room_for(RunStep& step) {
 WorkerEvent no_room_for(const MeasureProfile& measure) {
   return ProfileDone{ProfileReport{.model = measure.request.model, .units = {}}};  // the hub asks again
 }
+WorkerEvent no_room_for(const EchoCompute&) { return ComputeEchoed{}; }
 
-ComputeThread::ComputeThread(const KernelTable& kernels, std::size_t num_threads, ShardStore& store,
-                             std::function<void()> wake)
+ComputeThread::ComputeThread(const KernelTable& kernels, std::size_t num_threads, std::uint64_t profile_bytes,
+                             ShardStore& store, std::function<void()> wake)
     : kernels_(kernels),
+      profile_bytes_(profile_bytes),
       store_(store),
       wake_(std::move(wake)),
       pool_(num_threads),
@@ -78,8 +80,9 @@ WorkerEvent ComputeThread::carry_out(Work& work) {
     look_at_kv(true);
     return opened;
   }
+  if (std::holds_alternative<EchoCompute>(work)) return ComputeEchoed{};
   const ProfileRequest& request = std::get<MeasureProfile>(work).request;
-  Result<ProfileReport> report = measure_profile(request, kernels_, pool_);
+  Result<ProfileReport> report = measure_profile(request, kernels_, pool_, profile_bytes_);
   ::malloc_trim(0);  // the plan counts on this memory
   if (report) return ProfileDone{*std::move(report)};
   log_error("profile_failed", {{"reason", report.error().message()}});

@@ -21,15 +21,17 @@ namespace shoal {
 WorkerEvent no_room_for(const OpenStages& open);
 WorkerEvent no_room_for(RunStep& step);  // takes the frame
 WorkerEvent no_room_for(const MeasureProfile& measure);
+WorkerEvent no_room_for(const EchoCompute& echo);
 
 // The thread that owns stages and KV and drives the pool. Work moves in and results move out through bounded
 // queues; `wake` tells the reactor that results wait.
 class ComputeThread {
  public:
-  using Work = std::variant<OpenStages, RunStep, MeasureProfile>;
+  using Work = std::variant<OpenStages, RunStep, MeasureProfile, EchoCompute>;
 
-  ComputeThread(const KernelTable& kernels, std::size_t num_threads, ShardStore& store,
-                std::function<void()> wake);
+  // `profile_bytes`: the working set of measure_profile.
+  ComputeThread(const KernelTable& kernels, std::size_t num_threads, std::uint64_t profile_bytes,
+                ShardStore& store, std::function<void()> wake);
   ~ComputeThread();  // finishes the item it is at
 
   // False, and `work` as it was, when the queue is full.
@@ -47,6 +49,7 @@ class ComputeThread {
   static constexpr std::size_t kQueueCapacity = 256;
 
   const KernelTable& kernels_;
+  const std::uint64_t profile_bytes_;
   ShardStore& store_;
   const std::function<void()> wake_;
   ThreadPool pool_;

@@ -107,6 +107,21 @@ std::uint64_t resident_bytes() {
   return resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
+// Files index0, index1, ... hold "32K" or "16384K".
+std::uint64_t largest_cache(const std::string& root) {
+  std::uint64_t largest = 0;
+  for (int index = 0; index < 8; ++index) {
+    std::ifstream file(root + "sys/devices/system/cpu/cpu0/cache/index" + std::to_string(index) + "/size");
+    std::uint64_t size = 0;
+    char unit = 0;
+    if (!(file >> size)) continue;
+    file >> unit;
+    const int shift = unit == 'K' ? 10 : unit == 'M' ? 20 : 0;
+    if (size < std::uint64_t{1} << 30) largest = std::max(largest, size << shift);
+  }
+  return largest;
+}
+
 std::string hardware_text(const std::string& root) {
   static constexpr std::array kKeys = {"model name",       "cpu family", "model",       "stepping", "Hardware",
                                        "CPU architecture", "Revision",   "CPU variant", "CPU part", "Model",

@@ -16,6 +16,8 @@ std::uint64_t
 giveable_memory();  // bytes: the least of free memory and cgroup limit, less a reserve for the system
 std::uint64_t resident_bytes();  // of this process
 
+// The largest cache of a processor, in bytes; 0 where the system does not tell. `root` as below.
+std::uint64_t largest_cache(const std::string& root);
 // What the system says of processor and board, with everything that differs from moment to moment left out.
 // `root` is "/" but in tests.
 std::string hardware_text(const std::string& root);

@@ -48,7 +48,8 @@ class WorkerReactor {
       : network_(*joined.network),
         joined_(std::move(joined)),
         store_(store, [this] { network_.wake(); }),
-        compute_(kernels, hello.num_threads, store, [this] { network_.wake(); }),
+        compute_(kernels, hello.num_threads, profile_working_set(largest_cache("/"), hello.memory_bytes), store,
+                 [this] { network_.wake(); }),
         state_(make_worker_state({.hello = hello, .device = joined_.reply.device}, clock_.now())) {}
 
   Result<Ending> run(const std::atomic<bool>& stop) {
@@ -96,7 +97,7 @@ class WorkerReactor {
     std::visit(
         [&]<typename C>(C& c) {
           if constexpr (std::is_same_v<C, OpenStages> || std::is_same_v<C, RunStep> ||
-                        std::is_same_v<C, MeasureProfile>) {
+                        std::is_same_v<C, MeasureProfile> || std::is_same_v<C, EchoCompute>) {
             push(compute_, ComputeThread::Work(std::move(c)));
           } else if constexpr (std::is_same_v<C, CheckStore> || std::is_same_v<C, WriteShard>) {
             push(store_, StoreThread::Work(std::move(c)));

@@ -16,6 +16,7 @@ constexpr Duration kForgetPeersAfter =
     std::chrono::minutes(1);  // that no plan names; a measurement of links may still be under way
 constexpr Duration kLinkSettleTime =
     std::chrono::milliseconds(300);  // for new connections' handshakes, before they are measured
+constexpr int kHandOvers = 9;
 constexpr Duration kQuietBeforePing = std::chrono::milliseconds(100);  // without a step
 constexpr Duration kProbePatience =
     std::chrono::seconds(6);  // for such quiet: then what was measured so far is told
@@ -131,8 +132,8 @@ void on(WorkerState& state, const Activate& order, Time now, Commands& commands)
     activate(state, now, commands);
 }
 
-void on(WorkerState&, ProfileRequest request, Time, Commands& commands) {
-  commands.push_back(MeasureProfile{std::move(request)});
+void on(WorkerState& state, ProfileRequest request, Time, Commands&) {
+  state.profiling = Profiling{.request = std::move(request), .hand_overs = {}, .echo_sent_at = {}};
 }
 
 void on(WorkerState& state, const ProbeLinks& probe, Time now, Commands& commands) {
@@ -188,8 +189,7 @@ void on_received(WorkerState& state, Received received, Time now, Commands& comm
         } else if constexpr (std::is_same_v<M, Ping>) {
           received.lane == Lane::Data ? on_ping(from, message, commands) : reject();
         } else if constexpr (std::is_same_v<M, Pong>) {
-          state.probe.on_pong(from, message, now);
-          continue_probe(state, now, commands);
+          state.probe.on_pong(from, message, now);  // the next ping goes with a tick: as steps, after a pause
         } else if constexpr (std::is_same_v<M, ShardData>) {
           from == kHub&& received.lane == Lane::Bulk ? take_shard(state, std::move(message), now, commands)
                                                      : reject();
@@ -246,6 +246,32 @@ void on_network(WorkerState& state, NetworkEvent event, Time now, Commands& comm
   }
 }
 
+// ---- Measuring itself
+// ---------------------------------------------------------------------------------------------------------------
+
+// One hand-over per tick: as steps, after a pause.
+void continue_profiling(WorkerState& state, Time now, Commands& commands) {
+  if (!state.profiling) return;
+  Profiling& profiling = *state.profiling;
+  if (profiling.hand_overs.size() < kHandOvers) {
+    if (profiling.echo_sent_at) return;
+    profiling.echo_sent_at = now;
+    commands.push_back(EchoCompute{});
+    return;
+  }
+  const auto middle = profiling.hand_overs.begin() + kHandOvers / 2;
+  std::ranges::nth_element(profiling.hand_overs, middle);
+  state.hand_over_seconds = *middle;
+  commands.push_back(MeasureProfile{std::move(profiling.request)});
+  state.profiling.reset();
+}
+
+void on_compute_echoed(WorkerState& state, Time now) {
+  if (!state.profiling || !state.profiling->echo_sent_at) return;
+  state.profiling->hand_overs.push_back(seconds(now - *state.profiling->echo_sent_at));
+  state.profiling->echo_sent_at.reset();
+}
+
 // ---- From its own threads
 // -------------------------------------------------------------------------------------------------------
 
@@ -264,6 +290,7 @@ void on_stages_opened(WorkerState& state, StagesOpened opened, Commands& command
 void on_tick(WorkerState& state, Time now, Commands& commands) {
   if (!state.connected) return;
   if (now - state.beat_at >= kBeatInterval) send_beat(state, now, commands);
+  continue_profiling(state, now, commands);
   continue_probe(state, now, commands);
   watch_fetch(state, now, commands);
 }
@@ -302,7 +329,10 @@ void on_event(WorkerState& state, WorkerEvent event, Time now, Commands& command
         } else if constexpr (std::is_same_v<E, StepDone>) {
           finish_step(state, std::move(e), now, commands);
         } else if constexpr (std::is_same_v<E, ProfileDone>) {
+          e.report.hand_over_seconds = state.hand_over_seconds;
           to_hub(std::move(e.report), commands);
+        } else if constexpr (std::is_same_v<E, ComputeEchoed>) {
+          on_compute_echoed(state, now);
         } else {
           static_assert(std::is_same_v<E, SelfMeasured>);
           on_self_measured(state, std::move(e));

@@ -81,6 +81,8 @@ inline const std::vector<RowGroup>& groups_of(const StepDone& done) {
 struct ProfileDone {
   ProfileReport report;
 };
+// The compute thread had its turn: the way there and back is what handing over a step costs.
+struct ComputeEchoed {};
 
 // What the process measures of itself, for beats.
 struct SelfMeasured {
@@ -91,7 +93,7 @@ struct SelfMeasured {
 };
 
 using WorkerEvent = std::variant<NetworkEvent, Tick, StoreChecked, ShardWritten, StoreFailed, StagesOpened,
-                                 StepDone, ProfileDone, SelfMeasured>;
+                                 StepDone, ProfileDone, ComputeEchoed, SelfMeasured>;
 
 // ---- What it wants done
 // ---------------------------------------------------------------------------------------------------------
@@ -116,6 +118,8 @@ struct RunStep {
 struct MeasureProfile {
   ProfileRequest request;
 };
+// Answered by ComputeEchoed, at once when the compute thread is idle.
+struct EchoCompute {};
 // The hub does not know this worker's key (any more): register it with the token again, as a worker that
 // starts.
 struct JoinAgain {};
@@ -125,7 +129,7 @@ struct Exit {  // with a failure
 
 using WorkerCommand =
     std::variant<SendMessage, AdmitPeer, RevokePeer, ConnectPeer, DisconnectPeer, CheckStore, WriteShard,
-                 OpenStages, RunStep, MeasureProfile, JoinAgain, Exit>;
+                 OpenStages, RunStep, MeasureProfile, EchoCompute, JoinAgain, Exit>;
 
 // ---- State
 // ----------------------------------------------------------------------------------------------------------------------
@@ -177,6 +181,13 @@ struct RunningStep {
   bool found_idle = false;     // nothing else ran here when it came
 };
 
+// A measurement that the hub asked for: first how long handing over takes, then the compute thread's part.
+struct Profiling {
+  ProfileRequest request;
+  std::vector<double> hand_overs;  // seconds
+  std::optional<Time> echo_sent_at;
+};
+
 // A device that may send to this one, and that it may send to.
 struct Peer {
   PeerAddress address;
@@ -191,6 +202,8 @@ struct WorkerState {
   std::optional<ActivePlan> active;
   std::map<std::uint32_t, StepWindow> windows;  // per stage held
   SentLog log;
+  std::optional<Profiling> profiling;
+  double hand_over_seconds = 0;  // as measured last
   LinkProbe probe;
   Time probe_not_before{};
   bool probe_is_urgent = false;  // it goes on though steps flow

@@ -10,7 +10,9 @@ constexpr const char* kCluster = R"({
   "model": {"id": "smollm2-135m"},
   "devices": [
     {"id": 1, "name": "cam-1", "host": "street", "pid": 10, "state": "serving", "decode_step_seconds": 0.004,
-     "memory": {"gives_bytes": 512000000, "resident_bytes": 81000000, "planned_bytes": 90000000}},
+     "memory": {"gives_bytes": 512000000, "resident_bytes": 81000000, "planned_bytes": 90000000,
+       "figure": {"predicted": 90000000, "measured": 81000000, "error_percent": -11.1}},
+     "heat": {"celsius": 84.2, "clock_share": 0.6, "throttled": true}},
     {"id": 2, "name": "cam\u001b[2J", "host": "street", "pid": 11, "state": "loading", "decode_step_seconds": 0,
      "memory": {"gives_bytes": 512000000, "resident_bytes": 1000000},
      "loading": {"state": "loading", "bytes_total": 200, "bytes_present": 50}},
@@ -19,9 +21,19 @@ constexpr const char* kCluster = R"({
     "predicted_seconds_per_token": 0.01, "measured_seconds_per_token": 0.0125, "kv_positions": 8192,
     "predicted_hop_seconds": [0.0002, 0.0003, 0.0004],
     "stages": [
-      {"device": 1, "name": "cam-1", "units": [0, 16], "holds": "embedding + layers 0-14", "predicted_seconds": 0.005,
-       "measured_device_step_seconds": 0.004},
-      {"device": 2, "name": "cam-2", "units": [16, 32], "holds": "layers 15-29 + head", "predicted_seconds": 0.004}]},
+      {"device": 1, "name": "cam-1", "units": [0, 16], "holds": "embedding + layers 0-14", "predicted_seconds": 0.005},
+      {"device": 2, "name": "cam-2", "units": [16, 32], "holds": "layers 15-29 + head", "predicted_seconds": 0.004}],
+    "figures": {
+      "one_stream": {"context": 214.4, "token_seconds": {"predicted": 0.01, "measured": 0.0125, "error_percent": 20.0}},
+      "first_token": {"prompt_rows": 0, "seconds": {"predicted": 0, "measured": null, "error_percent": null}},
+      "shared": {"streams": 7.5, "rows_per_step": 2.5,
+        "tokens_per_second": {"predicted": 80, "measured": 64, "error_percent": -25.0}},
+      "stages": [
+        {"sizes": [{"rows": 1, "context": 200, "seconds": {"predicted": 0.005, "measured": 0.0041, "error_percent": -22.0}},
+                   {"rows": 96.4, "context": 50, "seconds": {"predicted": 0.2, "measured": 0.25, "error_percent": 20.0}}]},
+        {"sizes": [{"rows": 1, "context": 0, "seconds": {"predicted": 0.004, "measured": null, "error_percent": null}}]}],
+      "hops": [{"from": 0, "to": 1, "sizes": [{"rows": 1, "seconds": {"predicted": 0.0003, "measured": 0.0006, "error_percent": 50.0}}]},
+               {"from": 1, "to": 2, "sizes": []}]}},
   "next_plan": null, "links": [{"from": 1, "to": 2}],
   "requests": {"running": 2, "queued": 0, "parked": 0, "finished": 7, "failed": 0, "tokens": 300}})";
 
@@ -35,10 +47,21 @@ TEST_CASE("status tells each device's part, memory and speed, predicted beside m
   CHECK(holds(*text, "cam-1"));
   CHECK(holds(*text, "embedding + layers 0-14"));
   CHECK(holds(*text, "81 MB / 90 MB / 512 MB"));
+  CHECK(holds(*text, "a token of one stream, at 214 positions"));
+  CHECK(holds(*text, "10.00 ms"));
+  CHECK(holds(*text, "12.50 ms  +20.0 %"));
+  CHECK(holds(*text, "7.5 streams together"));
+  CHECK(holds(*text, "64.0 tok/s  -25.0 %"));
+  CHECK(holds(*text, "stage 0 on cam-1, 96 rows"));
+  CHECK(holds(*text, "stage 1 on cam-2"));
+  CHECK(holds(*text, "hop hub to cam-1"));
+  CHECK(holds(*text, "memory of cam-1"));
+  CHECK_FALSE(holds(*text, "the first token"));  // none was measured
   CHECK(holds(*text, "200.0"));  // predicted: 1 / 5 ms
   CHECK(holds(*text, "250.0"));  // measured: 1 / 4 ms
   CHECK(holds(*text, "loading 25 %"));
   CHECK(holds(*text, "old is not used: its kernels give other bits"));
+  CHECK(holds(*text, "cam-1 slows itself down: 84 degrees, 60 % of its clock"));
   CHECK(holds(*text, "one stream: 100.0 tok/s predicted, 80.0 measured; requests: 2 running"));
   CHECK_FALSE(holds(*text, "\x1b"));
 }
@@ -50,6 +73,7 @@ TEST_CASE("the plan tells stages, hops, the whole and how good it is known to be
   CHECK(holds(*text, "hub     tokens in"));
   CHECK(holds(*text, "0.20 ms"));
   CHECK(holds(*text, "5.00 ms"));
+  CHECK(holds(*text, "4.10 ms"));  // measured
   CHECK(holds(*text, "one token: 10.00 ms predicted (100.0 tok/s), 12.50 ms measured (80.0 tok/s)"));
   CHECK(holds(*text, "epoch 1.4: first plan; proven best for what was measured; KV for 8192 positions"));
 }

@@ -77,6 +77,7 @@ DeviceId ScriptedHub::join(const std::string& name, std::uint64_t memory_bytes) 
   hello.memory_bytes = memory_bytes;
   hello.num_threads = 1;
   hello.kernels = "scalar";
+  hello.profile_key = 100 + number;
   say_hello(reply.device, hello);
   return reply.device;
 }
@@ -100,7 +101,8 @@ std::optional<ClusterEvent> ScriptedHub::answer_to(const ClusterCommand& command
   if (const auto* request = std::get_if<ProfileRequest>(&send->message)) {
     if (unmeasured_.contains(send->to)) return std::nullopt;
     ProfileReport report{.model = request->model, .units = {}, .read_bytes_per_second = 1e10};
-    for (const TensorRef& tensor : request->tensors) report.units.push_back({tensor.unit, 1e-4, 1e-3, 1e-6});
+    for (const TensorRef& tensor : request->tensors)
+      report.units.push_back({tensor.unit, 1e-4, 1e-3, 1e-6, 5e-3, 1e-6});
     return say(std::move(report));
   }
   if (const auto* probe = std::get_if<ProbeLinks>(&send->message)) {

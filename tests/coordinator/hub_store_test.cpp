@@ -54,10 +54,12 @@ TEST_CASE("every run of the hub has a higher term") {
 TEST_CASE("devices, measurements and the plan survive a restart") {
   const Folder folder;
   const std::string key(40, 'k');
-  RememberProfile profile{key, "avx2", 4, {}};
+  RememberProfile profile{key, 0xfedcba9876543210, {}};
   profile.report.model.fill(7);
-  profile.report.units = {{0, 1e-6, 2e-6, 3e-6}, {1, 1e-3, 2e-2, 3e-5}};
+  profile.report.units = {{0, 1e-6, 2e-6, 3e-6, 4e-6, 5e-6}, {1, 1e-3, 2e-2, 3e-5, 4e-1, 5e-5}};
   profile.report.read_bytes_per_second = 1.5e10;
+  profile.report.hand_over_seconds = 7e-5;
+  RememberLinks::Link link{"", key, "", "10.0.0.1", 1e-3, 1e7};
   RememberPlan plan;
   plan.model.fill(9);
   plan.stages = {{key, {0, 3}}, {std::string(40, 'x'), {3, 8}}};
@@ -65,8 +67,13 @@ TEST_CASE("devices, measurements and the plan survive a restart") {
     HubStore store = opened(folder);
     CHECK(store.remember(RememberDevice{DeviceId{3}, "cam-3", key, false}));
     CHECK(store.remember(RememberDevice{DeviceId{3}, "cam-three", key, true}));
+    RememberProfile older = profile;
+    older.profile_key = 3;  // another program, or another board
+    CHECK(store.remember(older));
     CHECK(store.remember(profile));
-    CHECK(store.remember(profile));
+    CHECK(store.remember(RememberLinks{{link, {key, "", "10.0.0.1", "", 2e-3, 2e7}}}));
+    link.latency_seconds = 5e-3;
+    CHECK(store.remember(RememberLinks{{link}}));
     CHECK(store.remember(RememberPlan{plan.model, {{key, {0, 8}}}}));
     CHECK(store.remember(plan));
   }
@@ -82,7 +89,11 @@ TEST_CASE("devices, measurements and the plan survive a restart") {
   REQUIRE(profiles.has_value());
   REQUIRE(profiles->size() == 1);
   CHECK(profiles->front().report == profile.report);
-  CHECK(profiles->front().num_threads == 4);
+  CHECK(profiles->front().profile_key == profile.profile_key);
+  const Result<RememberLinks> links = store.links();
+  REQUIRE(links.has_value());
+  REQUIRE(links->links.size() == 2);
+  CHECK(std::ranges::find(links->links, link) != links->links.end());
   const Result<std::optional<RememberPlan>> kept = store.plan();
   REQUIRE(kept.has_value());
   REQUIRE(kept->has_value());
@@ -115,6 +126,22 @@ TEST_CASE(
   REQUIRE_FALSE(store.has_value());
   CHECK(store.error().message().find(folder.file()) != std::string::npos);
   CHECK(store.error().message().find("--state") != std::string::npos);
+}
+
+TEST_CASE("a file of version 1 keeps its devices, and devices measure themselves again") {
+  const Folder folder;
+  {
+    HubStore store = opened(folder);
+    CHECK(store.remember(RememberDevice{DeviceId{1}, "cam-1", std::string(40, 'k'), false}));
+    CHECK(store.remember(RememberProfile{std::string(40, 'k'), 1, {.model = {}, .units = {{0, 1, 2, 3, 4, 5}}}}));
+  }
+  write_user_version(folder.file(), 1);
+  for (int i = 0; i < 2; ++i) {
+    HubStore store = opened(folder);
+    CHECK(store.devices()->size() == 1);
+    CHECK(store.profiles()->empty());
+    CHECK(store.links()->links.empty());
+  }
 }
 
 TEST_CASE("a hub that is killed loses nothing of what it was told to keep") {
@@ -158,13 +185,15 @@ TEST_CASE("a file that cannot be read to its end is an error and not the end") {
   {
     HubStore store = opened(folder);
     RememberPlan plan{.model = {}, .stages = {}};
-    const ProfileReport measured{.model = {}, .units = {{0, 1e-6, 2e-6, 3e-6}}, .read_bytes_per_second = 1e9};
+    const ProfileReport measured{
+        .model = {}, .units = {{0, 1e-6, 2e-6, 3e-6, 4e-6, 5e-6}}, .read_bytes_per_second = 1e9};
     for (std::uint32_t i = 100; i < 500; ++i) {
       const std::string number = std::to_string(i);
       const std::string key = std::string(37, 'k') + number;
       CHECK(
           store.remember(RememberDevice{DeviceId{i}, "device-" + number + std::string(80, '.'), key, false}));
-      CHECK(store.remember(RememberProfile{key, "kernels-" + number, 1, measured}));
+      CHECK(store.remember(RememberProfile{key + "-of-profile", 1, measured}));
+      CHECK(store.remember(RememberLinks{{{key, "link-" + number, "host", std::string(60, '.'), 1, 1}}}));
       plan.stages.push_back({"stage-" + number + std::string(60, '.'), {i, i + 1}});
     }
     CHECK(store.remember(plan));
@@ -172,11 +201,12 @@ TEST_CASE("a file that cannot be read to its end is an error and not the end") {
   const auto break_page_with = [&](const std::string& words) {
     std::fstream file(folder.file(), std::ios::binary | std::ios::in | std::ios::out);
     const std::string all{std::istreambuf_iterator<char>(file), {}};
-    const std::size_t at = all.find(words);
-    REQUIRE(at != std::string::npos);
+    REQUIRE(all.find(words) != std::string::npos);
     file.clear();
-    file.seekp(static_cast<std::streamoff>(at / kPage * kPage));
-    file << std::string(kPage, '\xff');
+    for (std::size_t at = all.find(words); at != std::string::npos; at = all.find(words, at + 1)) {
+      file.seekp(static_cast<std::streamoff>(at / kPage * kPage));  // the table's, and its index's
+      file << std::string(kPage, '\xff');
+    }
   };
   SUBCASE("devices") {
     break_page_with("device-300");
@@ -185,8 +215,12 @@ TEST_CASE("a file that cannot be read to its end is an error and not the end") {
     CHECK(store.devices().error().message().find(folder.file()) != std::string::npos);
   }
   SUBCASE("measurements") {
-    break_page_with("kernels-300");
+    break_page_with("k300-of-profile");
     CHECK_FALSE(opened(folder).profiles());
+  }
+  SUBCASE("links") {
+    break_page_with("link-300");
+    CHECK_FALSE(opened(folder).links());
   }
   SUBCASE("plan") {
     break_page_with("stage-300");

@@ -215,7 +215,7 @@ TEST_CASE("a request to measure that was lost with its connection is sent again"
   CHECK(hub.serve());
 }
 
-TEST_CASE("measurements of an earlier run count while kernels and threads are the same") {
+TEST_CASE("measurements of an earlier run count while all that they depend on is the same") {
   ScriptedHub first(tiny());
   first.join("cam-1");
   REQUIRE(first.serve());
@@ -223,7 +223,7 @@ TEST_CASE("measurements of an earlier run count while kernels and threads are th
   for (const bool same : {true, false}) {
     ScriptedHub second(tiny());
     RememberProfile profile = *first.told<RememberProfile>().front();
-    if (!same) profile.num_threads += 1;
+    if (!same) profile.profile_key += 1;
     restore_member(*second.state, {DeviceId{1}, "cam-1", scripted_key(1), false}, {profile}, second.commands);
     CHECK(second.told<AdmitPeer>().size() == 1);
     const DeviceId device = second.join("cam-1");

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "coordinator/broken_links.h"
+#include "coordinator/plan_problem.h"
 #include "model/model_config_codec.h"
 #include "model/stage_backend.h"
 #include "partition/cost.h"

@@ -30,7 +30,7 @@ TEST_CASE("the store thread checks and writes while the compute thread opens sta
   std::atomic<int> wakes{0};
   const auto wake = [&] { ++wakes; };
   StoreThread disk(store, wake);
-  ComputeThread compute(*runnable_kernels().back(), 2, store, wake);
+  ComputeThread compute(*runnable_kernels().back(), 2, 8 << 20, store, wake);
   int opened_stages = 0;
   for (std::uint32_t version = 1; version <= 6; ++version) {
     PlanMessage plan = plan_for(model, make_epoch(1, version), {}, {DeviceId{1}});
@@ -69,6 +69,7 @@ TEST_CASE("work that finds no room is answered, not forgotten") {
   CHECK(std::get<StagesOpened>(no_room_for(OpenStages{.plan = {.epoch = Epoch{6}}})).error);
   CHECK_FALSE(std::get<StoreFailed>(no_room_for(CheckStore{})).restart);
   CHECK(std::get<ProfileDone>(no_room_for(MeasureProfile{})).report.units.empty());
+  CHECK(std::holds_alternative<ComputeEchoed>(no_room_for(EchoCompute{})));
 }
 
 TEST_CASE("threads end at once, whatever is queued") {
@@ -76,7 +77,7 @@ TEST_CASE("threads end at once, whatever is queued") {
   const TemporaryDirectory directory;
   Result<std::unique_ptr<ShardStore>> store = ShardStore::open(directory.path());
   StoreThread disk(**store, [] {});
-  ComputeThread compute(*runnable_kernels().back(), 1, **store, [] {});
+  ComputeThread compute(*runnable_kernels().back(), 1, 8 << 20, **store, [] {});
   for (int i = 0; i < 300; ++i) {
     ComputeThread::Work work = RunStep{};
     StoreThread::Work check = CheckStore{.epoch = Epoch{1}, .tensors = tensor_refs(model, {0, 1})};

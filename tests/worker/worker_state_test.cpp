@@ -311,14 +311,16 @@ TEST_CASE("steps between two stages on one worker stay at home") {
   CHECK(worker.count<SendMessage>() == 0);
 }
 
-TEST_CASE("decode and prefill are timed apart, and closes count as neither") {
+TEST_CASE("steps are timed by their size, and closes count as none") {
   WorkerDriver worker;
   worker.run_plan(middle_plan());
   const auto run = [&](StepFrame frame) {
+    frame.sent_at_ns = nanoseconds(worker.now) - 2'000'000;
     worker.hear(std::move(frame), kBefore, Lane::Data);
     auto step = worker.take<RunStep>();
     REQUIRE(step);
-    worker.feed(done_with(*step));
+    worker.advance(std::chrono::milliseconds(600));
+    worker.feed(done_with(*step));  // says that it computed for half a second
   };
   run(middle_step(1, 0, 8));
   run(frame_of(kEpoch, 1, {group_of(1, 2, 8, 1), group_of(2, 1, 0, 0, kCloses)}, width()));
@@ -327,13 +329,106 @@ TEST_CASE("decode and prefill are timed apart, and closes count as neither") {
   worker.tick(kBeatInterval);
   const auto beat = worker.sent<Beat>();
   REQUIRE(beat);
-  CHECK(beat->prefill_rows == 8);
-  CHECK(beat->prefill_seconds == 0.5);
-  CHECK(beat->decode_steps == 1);
-  CHECK(beat->decode_seconds == 0.5);
   CHECK(beat->steps_taken == 3);
+  REQUIRE(beat->work.size() == 2);
+  const StageWork& prefill = beat->work[0];
+  CHECK(prefill.stage == 1);
+  CHECK(prefill.row_class == row_class_of(8));
+  CHECK(prefill.steps == 1);
+  CHECK(prefill.rows == 8);
+  CHECK(prefill.context == 28);  // 0 + 1 + ... + 7
+  CHECK(prefill.seconds == 0.5);
+  CHECK(prefill.idle_steps == 1);
+  CHECK(prefill.hand_over_seconds == doctest::Approx(0.1));
+  CHECK(prefill.transit_seconds == doctest::Approx(0.002));
+  CHECK(prefill.least_transit_seconds == doctest::Approx(0.002));
+  const StageWork& decode = beat->work[1];
+  CHECK(decode.row_class == row_class_of(1));
+  CHECK(decode.steps == 1);
+  CHECK(decode.rows == 1);
+  CHECK(decode.context == 8);
   worker.tick(kBeatInterval);
-  CHECK(worker.sent<Beat>()->decode_steps == 0);
+  CHECK(worker.sent<Beat>()->work.empty());
+}
+
+TEST_CASE("what a step waited for another is no hand-over") {
+  WorkerDriver worker;
+  worker.run_plan(middle_plan());
+  worker.hear(middle_step(1, 0, 1), kBefore, Lane::Data);
+  auto first = worker.take<RunStep>();
+  worker.hear(frame_of(kEpoch, 1, {group_of(2, 1, 0, 1)}, width()), kBefore, Lane::Data);
+  auto second = worker.take<RunStep>();
+  worker.advance(std::chrono::milliseconds(550));
+  worker.feed(done_with(*first));
+  worker.advance(std::chrono::milliseconds(900));
+  worker.feed(done_with(*second));
+  worker.clear();
+  worker.tick(kBeatInterval);
+  const auto beat = worker.sent<Beat>();
+  REQUIRE(beat);
+  REQUIRE(beat->work.size() == 1);
+  CHECK(beat->work[0].steps == 2);
+  CHECK(beat->work[0].seconds == 1.0);
+  CHECK(beat->work[0].idle_steps == 1);
+  CHECK(beat->work[0].hand_over_seconds == doctest::Approx(0.05));
+}
+
+TEST_CASE("a worker measures what handing over takes before the compute thread measures the rest") {
+  WorkerDriver worker;
+  worker.run_plan(middle_plan());
+  worker.hear(ProfileRequest{.model = {}, .config = {}, .tensors = {}});
+  CHECK(worker.count<MeasureProfile>() == 0);
+  int echoes = 0;
+  while (worker.count<MeasureProfile>() == 0 && echoes < 100) {
+    worker.tick();
+    if (!worker.take<EchoCompute>()) continue;
+    // One of them meets a stall.
+    worker.advance(++echoes == 4 ? std::chrono::milliseconds(50) : std::chrono::microseconds(70));
+    worker.feed(ComputeEchoed{});
+  }
+  CHECK(echoes > 4);
+  worker.feed(ProfileDone{ProfileReport{.model = {}, .units = {}, .read_bytes_per_second = 5}});
+  const auto report = worker.sent<ProfileReport>();
+  REQUIRE(report);
+  CHECK(report->hand_over_seconds == doctest::Approx(70e-6));
+  CHECK(report->read_bytes_per_second == 5);
+}
+
+TEST_CASE("pings wait while steps flow, and what was in flight then measures nothing") {
+  WorkerDriver worker;
+  worker.run_plan(middle_plan());
+  const auto ask = [&](bool urgent) {
+    worker.hear(ProbeLinks{.peers = {}, .decode_bytes = 100, .prefill_bytes = 20000, .urgent = urgent});
+    worker.clear();
+    worker.tick(std::chrono::milliseconds(400));
+  };
+  ask(false);
+  auto ping = worker.sent<Ping>();
+  REQUIRE(ping);
+  worker.hear(middle_step(1, 0, 1), kBefore, Lane::Data);
+  auto step = worker.take<RunStep>();
+  worker.tick();
+  worker.hear(Pong{.nonce = ping->nonce, .payload = {}}, kHub, Lane::Data);
+  CHECK_FALSE(worker.sent<Ping>());
+  worker.feed(done_with(*step));
+  worker.tick();
+  CHECK_FALSE(worker.sent<Ping>());  // the next step may be on its way
+  worker.tick(std::chrono::milliseconds(120));
+  CHECK(worker.sent<Ping>());
+
+  for (int i = 2; i < 90; ++i) {  // and now they flow for good
+    worker.hear(middle_step(static_cast<std::uint64_t>(i), static_cast<std::uint32_t>(i - 1), 1), kBefore,
+                Lane::Data);
+    auto next = worker.take<RunStep>();
+    worker.feed(done_with(*next));
+    worker.tick(std::chrono::milliseconds(80));
+  }
+  CHECK(worker.count_sent<Ping>() == 0);
+  REQUIRE(worker.count_sent<LinkReport>() == 1);
+  CHECK(worker.sent<LinkReport>()->links.empty());
+  worker.hear(middle_step(90, 89, 1), kBefore, Lane::Data);
+  ask(true);
+  CHECK(worker.sent<Ping>());
 }
 
 TEST_CASE("a refusal ends the process, a farewell does not: layers stay, and the hub is greeted again") {

@@ -1,28 +1,18 @@
-#include <poll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
-#include <thread>
 #include <vector>
 
-#include "base/bounded_queue.h"
 #include "worker/profile.h"
 
-// Of the device itself, whatever the model.
 namespace shoal {
 namespace {
 
 constexpr std::uint64_t kReadBytes = 48 << 20;  // beyond private caches, small enough for a small device
 constexpr int kReads = 4;
-constexpr int kHandOvers = 31;
-constexpr int kWarmUps = 5;
-constexpr int kGiveUpMs = 1000;  // an answer takes microseconds
 
 using Moment = std::chrono::steady_clock::time_point;
 
@@ -58,34 +48,6 @@ double measure_read_bandwidth(ThreadPool& pool) {
     best = std::max(best, static_cast<double>(kReadBytes) / seconds_since(start));
   }
   return best;
-}
-
-double measure_hand_over() {
-  const int wake = ::eventfd(0, EFD_CLOEXEC);
-  if (wake < 0) return 0;
-  BoundedQueue<int> work(1);
-  std::thread reactor([&] {
-    pollfd ready{.fd = wake, .events = POLLIN, .revents = 0};
-    std::uint64_t count = 0;
-    for (int i = 0; i < kWarmUps + kHandOvers; ++i) {
-      if (::poll(&ready, 1, kGiveUpMs) != 1 || ::read(wake, &count, sizeof count) != sizeof count) break;
-      (void)work.try_push(i);
-    }
-    work.close();
-  });
-  std::vector<double> times;
-  for (int i = 0; i < kWarmUps + kHandOvers; ++i) {
-    const Moment start = moment();
-    const std::uint64_t one = 1;
-    if (::write(wake, &one, sizeof one) != sizeof one || !work.pop()) break;
-    if (i >= kWarmUps) times.push_back(seconds_since(start));
-  }
-  reactor.join();
-  ::close(wake);
-  if (times.empty()) return 0;
-  const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
-  std::ranges::nth_element(times, middle);
-  return *middle;
 }
 
 }  // namespace shoal
