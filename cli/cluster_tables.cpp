@@ -122,8 +122,8 @@ std::string signed_percent(std::optional<double> percent) {
 }
 
 // A row of predicted, measured and error, in milliseconds or as `format` says; none where nothing is told.
-void add_figure(TextTable& table, const std::string& what, const Json& figure,
-                const char* format = "%.2f ms", double factor = 1e3) {
+void add_figure(TextTable& table, const std::string& what, const Json& figure, const char* format = "%.3f ms",
+                double factor = 1e3) {
   if (!figure.is_object()) return;
   table.add_row({what, formatted(format, number_at(figure, "predicted"), factor),
                  formatted(format, number_at(figure, "measured"), factor),
@@ -149,7 +149,8 @@ void add_sizes(TextTable& table, const std::string& what, const Json& sizes) {
 
 void add_service(TextTable& table, const Json& figures) {
   const Json& one = at(figures, "one_stream");
-  add_figure(table, "a token of one stream, at " + formatted("%.0f", number_at(one, "context")) + " positions",
+  add_figure(table,
+             "a token of one stream, at " + formatted("%.0f", number_at(one, "context")) + " positions",
              at(one, "token_seconds"));
   const Json& first = at(figures, "first_token");
   if (number_at(first, "prompt_rows").value_or(0) > 0)
@@ -165,7 +166,8 @@ std::string figures_table(const Json& cluster) {
   const Json& plan = at(cluster, "plan");
   const Json& figures = at(plan, "figures");
   if (!figures.is_object()) return "";
-  TextTable table({{"TIME"}, {"PREDICTED", Align::Right}, {"MEASURED", Align::Right}, {"ERROR", Align::Right}});
+  TextTable table(
+      {{"TIME"}, {"PREDICTED", Align::Right}, {"MEASURED", Align::Right}, {"ERROR", Align::Right}});
   add_service(table, figures);
   std::size_t number = 0;
   for (const Json& stage : at(figures, "stages")) {
@@ -178,8 +180,8 @@ std::string figures_table(const Json& cluster) {
               at(hop, "sizes"));
   }
   for (const Json& device : at(cluster, "devices"))
-    add_figure(table, "memory of " + text_at(device, "name") + ", at most", at(at(device, "memory"), "figure"), "%.0f MB",
-               1e-6);
+    add_figure(table, "memory of " + text_at(device, "name") + ", at most",
+               at(at(device, "memory"), "figure"), "%.0f MB", 1e-6);
   return table.render() + "\n";
 }
 
@@ -198,8 +200,8 @@ std::string heat_lines(const Json& cluster) {
   for (const Json& device : at(cluster, "devices")) {
     const Json& heat = at(device, "heat");
     if (at(heat, "throttled") != true) continue;
-    lines += text_at(device, "name") + " slows itself down: " +
-             formatted("%.0f degrees", number_at(heat, "celsius")) + ", " +
+    lines += text_at(device, "name") +
+             " slows itself down: " + formatted("%.0f degrees", number_at(heat, "celsius")) + ", " +
              formatted("%.0f %% of its clock", number_at(heat, "clock_share"), 100) + "\n";
   }
   return terminal_safe(lines);

@@ -40,8 +40,7 @@ bool measures_newcomer(const ClusterState& state);
 void ask_for_profile(ClusterState& state, DeviceId device, ClusterCommands& commands);
 void on_profile_report(ClusterState& state, DeviceId from, ProfileReport report, Time now,
                        ClusterCommands& commands);
-void on_link_report(ClusterState& state, DeviceId from, const LinkReport& report,
-                    ClusterCommands& commands);
+void on_link_report(ClusterState& state, DeviceId from, const LinkReport& report, ClusterCommands& commands);
 // No new step may leave: pings need the links for themselves.
 bool holds_steps(const ClusterState& state);
 void on_hub_pong(ClusterState& state, DeviceId from, const Pong& pong, Time now);

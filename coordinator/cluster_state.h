@@ -105,9 +105,9 @@ struct RememberPlan {
   Sha256 model{};
   std::vector<Stage> stages;
 };
-using ClusterCommand = std::variant<SendMessage, AdmitPeer, RevokePeer, ConnectPeer, DisconnectPeer,
-                                    AnswerJoin, DeliverEvent, RememberDevice, RememberProfile,
-                                    RememberLinks, RememberPlan>;
+using ClusterCommand =
+    std::variant<SendMessage, AdmitPeer, RevokePeer, ConnectPeer, DisconnectPeer, AnswerJoin, DeliverEvent,
+                 RememberDevice, RememberProfile, RememberLinks, RememberPlan>;
 
 // ---- State
 // ----------------------------------------------------------------------------------------------------------------------
@@ -139,16 +139,16 @@ struct Member {
   std::map<DeviceId, LinkMeasurement> links;    // from it; kHub included
   std::optional<LinkMeasurement> from_hub;
   bool links_measured = false;  // now or, over the same addresses, in an earlier run
-  Time links_again_at{};       // after a round that did not reach it
-  std::uint32_t failures = 0;  // stages that could not load or open
-  Time retry_at{};             // after a failure: not planned before
+  Time links_again_at{};        // after a round that did not reach it
+  std::uint32_t failures = 0;   // stages that could not load or open
+  Time retry_at{};              // after a failure: not planned before
   // What its steps teach beside its profile.
   SpeedCorrection correction;
   RobustAverage hand_over;
   std::set<std::uint32_t> stored_units;  // whose tensors it told to have, in this run
   Time measure_again_at{};               // while no plan uses it
   Duration measure_pause = kLeastMeasurePause;
-  bool was_throttled = false;            // when it measured itself
+  bool was_throttled = false;  // when it measured itself
 };
 
 // A plan with what the planner was asked and what it needs told to workers.
@@ -156,13 +156,13 @@ struct PlanVersion {
   Epoch epoch{};
   PlanProblem problem;
   std::vector<DeviceSpeed> speeds;  // of `devices`: what problem's costs were made from
-  Plan plan;  // devices are indices into `devices`
+  Plan plan;                        // devices are indices into `devices`
   std::vector<DeviceId> devices;
   KvBudget kv;
   std::uint32_t kv_positions = 0;
   bool is_repair = false;
   bool by_measurements = false;  // made because of them, no device came or went
-  std::string why;  // in words: "first plan", "lost cam-2", ...
+  std::string why;               // in words: "first plan", "lost cam-2", ...
   Time made_at{};
   std::set<DeviceId> awaited;  // not Ready yet
 
@@ -207,9 +207,9 @@ struct ClusterState {
   bool probe_judges =
       false;  // the round was asked for because steps get lost: who does not answer is cut off
   bool probe_wanted = false;
-  bool probe_is_urgent = false;   // this round goes on though steps flow
-  bool probe_is_refresh = false;  // nobody waits for this round
-  Time probe_again_at{};                                 // broken links are tried again
+  bool probe_is_urgent = false;      // this round goes on though steps flow
+  bool probe_is_refresh = false;     // nobody waits for this round
+  Time probe_again_at{};             // broken links are tried again
   Time links_fresh_until{};          // then they are measured again, in an idle moment
   std::optional<Time> links_wanted;  // a newcomer's links wait for an idle moment since then
   std::optional<Time> holding;       // no new step leaves since then: that moment is being made

@@ -179,15 +179,16 @@ Json figures_json(const PlanFigures& figures) {
   for (const HopFigures& hop : figures.hops)
     hops.push_back({{"from", raw(hop.from)}, {"to", raw(hop.to)}, {"sizes", sized_json(hop.sizes)}});
   const ServiceFigures& service = figures.service;
-  return {{"one_stream", {{"context", service.context}, {"token_seconds", figure_json(service.token_seconds)}}},
-          {"first_token",
-           {{"prompt_rows", service.prompt_rows}, {"seconds", figure_json(service.first_token_seconds)}}},
-          {"shared",
-           {{"streams", service.streams},
-            {"rows_per_step", service.rows_per_step},
-            {"tokens_per_second", figure_json(service.tokens_per_second)}}},
-          {"stages", std::move(stages)},
-          {"hops", std::move(hops)}};
+  return {
+      {"one_stream", {{"context", service.context}, {"token_seconds", figure_json(service.token_seconds)}}},
+      {"first_token",
+       {{"prompt_rows", service.prompt_rows}, {"seconds", figure_json(service.first_token_seconds)}}},
+      {"shared",
+       {{"streams", service.streams},
+        {"rows_per_step", service.rows_per_step},
+        {"tokens_per_second", figure_json(service.tokens_per_second)}}},
+      {"stages", std::move(stages)},
+      {"hops", std::move(hops)}};
 }
 
 Json replanning_json(const ClusterState& state) {
@@ -230,17 +231,17 @@ Json model_json(const ClusterState& state) {
 Json requests_json(const ClusterState& state) {
   const Scheduler::Counts counts = state.scheduler.counts();
   const auto one_stream = state.scheduler.meter().one_stream();
-  return {
-      {"running", counts.running},
-      {"queued", counts.queued},
-      {"parked", counts.parked},
-      {"finished", counts.finished},
-      {"failed", counts.failed},
-      {"tokens", counts.tokens},
-      {"steps_in_flight", counts.steps_in_flight},
-      {"free_kv_blocks", counts.free_kv_blocks},
-      {"decode_step_seconds", counts.step_seconds},
-      {"tokens_per_second_one_stream", one_stream && one_stream->seconds > 0 ? 1 / one_stream->seconds : 0.0}};
+  return {{"running", counts.running},
+          {"queued", counts.queued},
+          {"parked", counts.parked},
+          {"finished", counts.finished},
+          {"failed", counts.failed},
+          {"tokens", counts.tokens},
+          {"steps_in_flight", counts.steps_in_flight},
+          {"free_kv_blocks", counts.free_kv_blocks},
+          {"decode_step_seconds", counts.step_seconds},
+          {"tokens_per_second_one_stream",
+           one_stream && one_stream->seconds > 0 ? 1 / one_stream->seconds : 0.0}};
 }
 
 }  // namespace

@@ -14,8 +14,7 @@ double unit_seconds(const UnitSpeed& unit, double rows, double context) {
            rows * unit.per_1k_context * attended_positions(unit.window, context) / 1000;
   }
   const double per_row = std::max(0.0, unit.chunk - batch) / (kProfileChunkRows - kBatchRows);
-  const double before =
-      attended_positions(unit.window, context) - attended_positions(unit.window, rows / 2);
+  const double before = attended_positions(unit.window, context) - attended_positions(unit.window, rows / 2);
   return batch + per_row * (rows - kBatchRows) +
          rows * unit.chunk_per_1k_context * std::max(0.0, before) / 1000;
 }
@@ -33,6 +32,13 @@ Visit visit_of(std::span<const RowGroup> groups) {
   }
   if (visit.rows > 0) visit.context = positions / visit.rows;
   return visit;
+}
+
+Visit mean_visit(const StageWork& work) {
+  const double steps = work.steps;
+  return {.rows = work.rows / steps,
+          .wanted_rows = work.wanted_rows / steps,
+          .context = static_cast<double>(work.context) / std::max(work.rows, 1u)};
 }
 
 double attended_positions(std::uint32_t window, double position) {

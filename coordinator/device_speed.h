@@ -14,8 +14,8 @@
 
 namespace shoal {
 
-// How fast one device runs each unit of the model: what plans are made from and predictions judged by. Seconds,
-// as in LayerProfile.
+// How fast one device runs each unit of the model: what plans are made from and predictions judged by.
+// Seconds, as in LayerProfile.
 struct UnitSpeed {
   double batch1 = 0;
   double batch32 = 0;
@@ -37,6 +37,7 @@ struct Visit {
 };
 
 Visit visit_of(std::span<const RowGroup> groups);
+Visit mean_visit(const StageWork& work);
 
 // Positions that a row at `position` attends to.
 double attended_positions(std::uint32_t window, double position);
@@ -46,8 +47,8 @@ double attended_positions(std::uint32_t window, double position);
 // what the positions before the chunk add. The head meets the wanted rows only.
 double compute_seconds(const DeviceSpeed& speed, Range units, const Visit& visit);
 
-// What steps really took over what the uncorrected profile says, by size of step. Averages over beats, so that
-// a stall in one of them does not count.
+// What steps really took over what the uncorrected profile says, by size of step. Averages over beats, so
+// that a stall in one of them does not count.
 class SpeedCorrection {
  public:
   void add(std::uint32_t row_class, double ratio) { factors_[row_class].add(ratio); }

@@ -198,9 +198,10 @@ Result<std::vector<RememberDevice>> HubStore::devices() {
 }
 
 Result<std::vector<RememberProfile>> HubStore::profiles() {
-  Statement statement(state_->db,
-                      "SELECT public_key, model, profile_key, read_bytes_per_second, hand_over_seconds, units "
-                      "FROM profiles");
+  Statement statement(
+      state_->db,
+      "SELECT public_key, model, profile_key, read_bytes_per_second, hand_over_seconds, units "
+      "FROM profiles");
   if (!statement.is_valid()) return state_->failure("reading");
   std::vector<RememberProfile> profiles;
   const bool is_whole = statement.each_row([&] {

@@ -13,12 +13,13 @@
 namespace shoal {
 
 // What the hub keeps over a restart, in SQLite: the devices it admitted, their measurements and their links',
-// who held what, and its term. Home of <sqlite3.h>. One thread. Terms and revocations are on the disk when their call
-// returns; the rest survives a killed hub at once and a power cut a little later, so that the reactor does
-// not wait for a slow disk.
+// who held what, and its term. Home of <sqlite3.h>. One thread. Terms and revocations are on the disk when
+// their call returns; the rest survives a killed hub at once and a power cut a little later, so that the
+// reactor does not wait for a slow disk.
 class HubStore {
  public:
-  // Creates what is missing; a file of an earlier version is brought up to date. Corrupt or foreign files are errors that say what to do.
+  // Creates what is missing; a file of an earlier version is brought up to date. Corrupt or foreign files are
+  // errors that say what to do.
   static Result<HubStore> open(const std::string& path);
   HubStore(HubStore&&) noexcept;
   ~HubStore();

@@ -8,7 +8,9 @@ namespace shoal {
 namespace {
 
 constexpr Duration kLinkInterval = std::chrono::seconds(1);
-constexpr double kLeastSeconds = 1e-9;
+// Every step costs something that no unit does. Beside an embedding it is nearly all, and says nothing of how
+// fast the device would run layers.
+constexpr double kFixedSeconds = 1e-4;
 
 DeviceId end_of_hop(const PlanVersion& version, std::size_t stage) {
   return stage < version.plan.stages.size() ? version.device_of(stage) : kHub;
@@ -32,20 +34,20 @@ void learn_from_beat(ClusterState& state, Member& member, const Beat& beat, Time
   // A device's stages are looked at together: one factor scales its whole profile.
   std::array<double, kNumRowClasses> measured{};
   std::array<double, kNumRowClasses> expected{};
+  std::array<double, kNumRowClasses> steps{};
   for (const StageWork& work : beat.work) {
     if (!is_of(*state.active, work, member.id)) continue;
     state.record.add_work(work, now);
-    const double steps = work.steps;
-    const Visit visit{.rows = work.rows / steps,
-                      .wanted_rows = work.wanted_rows / steps,
-                      .context = static_cast<double>(work.context) / std::max(work.rows, 1u)};
+    const Range units = state.active->plan.stages[work.stage].units;
     measured[work.row_class] += work.seconds;
-    expected[work.row_class] +=
-        steps * compute_seconds(profiled, state.active->plan.stages[work.stage].units, visit);
+    expected[work.row_class] += work.steps * compute_seconds(profiled, units, mean_visit(work));
+    steps[work.row_class] += work.steps;
     if (work.idle_steps > 0) member.hand_over.add(work.hand_over_seconds / work.idle_steps);
   }
   for (std::uint32_t c = 0; c < kNumRowClasses; ++c) {
-    if (expected[c] > kLeastSeconds) member.correction.add(c, measured[c] / expected[c]);
+    if (steps[c] == 0) continue;
+    const double fixed = steps[c] * kFixedSeconds;
+    member.correction.add(c, (measured[c] + fixed) / (expected[c] + fixed));
   }
 }
 
@@ -75,7 +77,7 @@ void learn_links(ClusterState& state, Time now) {
     const auto measured = state.record.hop(i, row_class_of(1), probed);
     if (!measured || probed[i] < 0) continue;
     state.link_extras[{begin_of_hop(*state.active, i), end_of_hop(*state.active, i)}].add(measured->seconds -
-                                                                                        probed[i]);
+                                                                                          probed[i]);
   }
 }
 

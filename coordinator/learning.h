@@ -12,8 +12,8 @@ void learn_from_beat(ClusterState& state, Member& member, const Beat& beat, Time
 // Once a second: from the hops of the plan that serves.
 void learn_links(ClusterState& state, Time now);
 
-// The hops of a plan as their links were probed, seconds for steps of so many rows: hub to first stage, between
-// stages, last stage to hub. Negative where both ends are one device.
+// The hops of a plan as their links were probed, seconds for steps of so many rows: hub to first stage,
+// between stages, last stage to hub. Negative where both ends are one device.
 std::vector<double> probed_hops(const ClusterState& state, const PlanVersion& version, double rows);
 
 }  // namespace shoal

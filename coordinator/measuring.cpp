@@ -174,11 +174,15 @@ void finish_probing(ClusterState& state, Time now) {
     member.links_measured = member.links_measured || member.from_hub.has_value();
     if (!member.links_measured) member.links_again_at = now + kProbeAgain;
   }
+  log_info("links_measured", {{"unanswered", state.probing.size()},
+                              {"seconds", seconds(now - state.probing_since)},
+                              {"again", state.probe_is_refresh}});
   state.probing.clear();
   state.probing_links = false;
   state.holding.reset();
   state.links_fresh_until = now + kLinksStayFresh;
-  // Links that only changed a little are no reason to look for another plan at once: coordinator/replanning.h.
+  // Links that only changed a little are no reason to look for another plan at once:
+  // coordinator/replanning.h.
   if (!state.probe_is_refresh) state.membership_changed = true;
 }
 
@@ -270,8 +274,7 @@ void on_profile_report(ClusterState& state, DeviceId from, ProfileReport report,
 }
 
 // Of a link that was not reached this time, what was measured before stands.
-void on_link_report(ClusterState& state, DeviceId from, const LinkReport& report,
-                    ClusterCommands& commands) {
+void on_link_report(ClusterState& state, DeviceId from, const LinkReport& report, ClusterCommands& commands) {
   const auto found = state.members.find(from);
   if (found == state.members.end()) return;
   for (const LinkMeasurement& link : report.links) {

@@ -6,8 +6,8 @@
 
 namespace shoal {
 
-// From a planning problem (coordinator/plan_problem.h) to a plan, and from a plan to what each worker is told.
-// Pure.
+// From a planning problem (coordinator/plan_problem.h) to a plan, and from a plan to what each worker is
+// told. Pure.
 
 // Online, measured, not excluded and not cooling down after a failure.
 std::vector<DeviceId> plannable_devices(const ClusterState& state, Time now);

@@ -57,9 +57,9 @@ PlanFigures plan_figures(const ClusterState& state);
 //   token       one row through all stages and hops
 //   first token the prompt in chunks: each leaves a stage (a device, a link) when the one before has, and as
 //               many are under way as the scheduler lets (one more than stages)
-// and, for `streams` streams in steps of `rows`, tokens per second: m = streams / rows micro-batches are under
-// way, and their period is the longest of m visits of the busiest device, m transfers of the busiest link and
-// one micro-batch's whole way round.
+// and, for `streams` streams in steps of `rows`, tokens per second: m = streams / rows micro-batches are
+// under way, and their period is the longest of m visits of the busiest device, m transfers of the busiest
+// link and one micro-batch's whole way round.
 double predicted_token_seconds(const PlanVersion& version, double context);
 double predicted_first_token_seconds(const PlanVersion& version, std::uint32_t prompt_rows,
                                      std::uint32_t chunk_rows);

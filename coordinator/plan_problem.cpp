@@ -14,8 +14,9 @@ namespace {
 // worker, rounded up.
 constexpr std::uint64_t kProcessBytes = 14 << 20;
 constexpr std::uint32_t kCandidateBytes = 2048;  // a decode step's answer, typically
-constexpr std::uint32_t kStepHeaderBytes = 192;
-constexpr double kJudgedContext = 512;  // positions at which stage times are compared
+constexpr std::uint32_t kStepHeaderBytes = 192;  // of a frame of one row: counted as a part of the latency
+constexpr std::uint32_t kRowHeaderBytes = 8;     // what another row adds to it
+constexpr double kJudgedContext = 512;           // positions at which stage times are compared
 
 // A link nobody could measure is planned as if it were poor, so that it is used only where nothing else
 // serves.
@@ -62,7 +63,8 @@ std::vector<UnitShape> unit_shapes(const ClusterState& state, const KvBudget& kv
     UnitShape& shape = shapes[unit];
     shape.weight_bytes = shard_bytes(state.model.specs, alone);
     shape.kv_bytes = kv_bytes(config, kv, alone);
-    shape.output_bytes = unit == config.head_unit() ? kCandidateBytes : decode_frame_bytes(config);
+    shape.output_bytes =
+        unit == config.head_unit() ? kCandidateBytes : config.activation_bytes() + kRowHeaderBytes;
   }
   if (config.tied_head) {
     shapes.front().tied_group = shapes.back().tied_group = 1;
@@ -112,8 +114,7 @@ double factor_of(const ClusterState& state, const Member& member, std::uint32_t 
   if (const std::optional<double> own = member.correction.factor(row_class)) return *own;
   std::vector<double> others;
   for (const auto& [id, other] : state.members) {
-    const std::optional<double> factor =
-        other.online ? other.correction.factor(row_class) : std::nullopt;
+    const std::optional<double> factor = other.online ? other.correction.factor(row_class) : std::nullopt;
     if (factor) others.push_back(*factor);
   }
   if (others.empty()) return 1;
@@ -187,7 +188,9 @@ LinkProfile probed_link(const ClusterState& state, DeviceId from, DeviceId to) {
     const auto& links = state.members.at(from).links;
     if (const auto found = links.find(to); found != links.end()) measured = found->second;
   }
-  return measured ? LinkProfile{measured->latency_seconds, measured->bytes_per_second} : kUnmeasuredLink;
+  if (!measured) return kUnmeasuredLink;
+  return {.latency = measured->latency_seconds + kStepHeaderBytes / measured->bytes_per_second,
+          .bytes_per_second = measured->bytes_per_second};
 }
 
 LinkProfile corrected_link(const ClusterState& state, DeviceId from, DeviceId to) {
@@ -219,7 +222,7 @@ StatedProblem state_problem(const ClusterState& state, const std::vector<DeviceI
     std::vector<LinkProfile>& row = problem.links.emplace_back();
     for (const DeviceId to : devices) row.push_back(corrected_link(state, id, to));
   }
-  problem.input_bytes = kStepHeaderBytes;
+  problem.input_bytes = kRowHeaderBytes;
   problem.result_bytes = kCandidateBytes;
   problem.fixed_bytes = kProcessBytes + state.settings.log_bytes;
   problem.context = kJudgedContext;

@@ -8,8 +8,8 @@ namespace shoal {
 
 // From what was measured to what the planner is asked. Pure.
 
-// For each unit of the model, the unit whose measurement stands for it: the first with equal shapes, types and
-// window.
+// For each unit of the model, the unit whose measurement stands for it: the first with equal shapes, types
+// and window.
 std::vector<std::uint32_t> representatives_of(const ServedModel& model);
 // The units that are measured, in order.
 std::vector<std::uint32_t> representative_units(const ServedModel& model);
@@ -21,7 +21,8 @@ ProfileRequest profile_request(const ServedModel& model);
 DeviceSpeed profiled_speed(const ClusterState& state, const Member& member);
 DeviceSpeed corrected_speed(const ClusterState& state, const Member& member);
 
-// A directed link as it was probed, and as hops over it have corrected it. kHub is an end like any other.
+// A directed link as it was probed (a frame's header counted as latency), and as hops over it have corrected
+// it. kHub is an end like any other.
 LinkProfile probed_link(const ClusterState& state, DeviceId from, DeviceId to);
 LinkProfile corrected_link(const ClusterState& state, DeviceId from, DeviceId to);
 

@@ -48,10 +48,7 @@ void PlanRecord::begin(std::size_t num_stages) {
 
 void PlanRecord::add_work(const StageWork& work, Time now) {
   const double steps = work.steps;
-  const double rows = std::max(work.rows, 1u);
-  const Visit mean{.rows = work.rows / steps,
-                   .wanted_rows = work.wanted_rows / steps,
-                   .context = static_cast<double>(work.context) / rows};
+  const Visit mean = mean_visit(work);
   Stage& stage = stages_[work.stage];
   stage.work[work.row_class].add(work.steps, mean, work.seconds / steps);
   if (work.idle_steps > 0) stage.hand_over.add(work.hand_over_seconds / work.idle_steps);
@@ -85,8 +82,7 @@ std::optional<PlanRecord::Means> PlanRecord::hop(std::size_t hop, std::uint32_t 
     ++num_links;
   }
   const double above_least = means->seconds - *hops_[hop].least.value();
-  means->seconds =
-      std::max(0.0, probed[hop] + above_least + unexplained / static_cast<double>(num_links));
+  means->seconds = std::max(0.0, probed[hop] + above_least + unexplained / static_cast<double>(num_links));
   return means;
 }
 

@@ -36,9 +36,9 @@ class PlanRecord {
   // Nothing where no step of the class was seen. Seconds of computing.
   std::optional<Means> stage(std::size_t stage, std::uint32_t row_class) const;
   double hand_over(std::size_t stage) const { return stages_[stage].hand_over.value(); }
-  // Hop i leads to stage i, the last one to the hub. `probed[i]`: what a hop of the smallest frame takes after
-  // its link's probe; a negative one says that both ends are one device, whose clock is its own. Nothing where
-  // no step of the class was seen, or some hop was not timed at all.
+  // Hop i leads to stage i, the last one to the hub. `probed[i]`: what a hop of the smallest frame takes
+  // after its link's probe; a negative one says that both ends are one device, whose clock is its own.
+  // Nothing where no step of the class was seen, or some hop was not timed at all.
   std::optional<Means> hop(std::size_t hop, std::uint32_t row_class, const std::vector<double>& probed) const;
 
  private:

@@ -7,7 +7,8 @@
 
 namespace shoal {
 
-// The units of a profile as the hub's store keeps them. What does not fill a whole unit at the end is ignored.
+// The units of a profile as the hub's store keeps them. What does not fill a whole unit at the end is
+// ignored.
 std::vector<std::byte> encode_units(const std::vector<LayerProfile>& units);
 std::vector<LayerProfile> decode_units(Bytes bytes);
 

@@ -12,8 +12,9 @@
 namespace shoal {
 namespace {
 
-constexpr Duration kLookInterval = std::chrono::seconds(2);  // also between a look and the one that confirms it
-constexpr double kMoved = 0.05;  // measurements that moved by less change no plan
+constexpr Duration kLookInterval =
+    std::chrono::seconds(2);      // also between a look and the one that confirms it
+constexpr double kMoved = 0.05;   // measurements that moved by less change no plan
 constexpr int kCloseChanges = 4;  // pauses: a change within so many of the last doubles the pause
 
 std::string percent(double share) {
@@ -95,8 +96,8 @@ double migration_seconds(const ClusterState& state, const PlanVersion& to) {
   double per_row = 0;  // of the slowest stage, as prompts go through the pipeline
   for (const PlannedStage& stage : to.plan.stages) {
     const Visit chunk{.rows = kProfileChunkRows, .wanted_rows = 0, .context = kProfileChunkRows / 2.0};
-    per_row = std::max(per_row,
-                       compute_seconds(to.speeds[stage.device], stage.units, chunk) / kProfileChunkRows);
+    per_row =
+        std::max(per_row, compute_seconds(to.speeds[stage.device], stage.units, chunk) / kProfileChunkRows);
   }
   return longest + per_row * static_cast<double>(state.scheduler.positions_held());
 }
@@ -132,8 +133,8 @@ void note_plan_change(ClusterState& state, bool asked_by_measurements, Time now)
   if (!asked_by_measurements) return;
   const Duration pause = pause_of(state);
   const bool is_close = looks.changed_at && now - *looks.changed_at < kCloseChanges * pause;
-  looks.pause = is_close ? std::min(2 * pause, state.settings.replan.longest_pause)
-                         : state.settings.replan.least_pause;
+  looks.pause =
+      is_close ? std::min(2 * pause, state.settings.replan.longest_pause) : state.settings.replan.least_pause;
   looks.changed_at = now;
   ++looks.changes;
 }

@@ -6,9 +6,9 @@
 
 namespace shoal {
 
-// A moving average that one stall does not move: each sample counts at most as far from the median of the last
-// kWindow as three times their median absolute deviation (scaled to a standard deviation). What lasts for more
-// than half of the window becomes the median and counts in full. Pure; allocates nothing.
+// A moving average that one stall does not move: each sample counts at most as far from the median of the
+// last kWindow as three times their median absolute deviation (scaled to a standard deviation). What lasts
+// for more than half of the window becomes the median and counts in full. Pure; allocates nothing.
 class RobustAverage {
  public:
   static constexpr std::size_t kWindow = 15;

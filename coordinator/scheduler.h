@@ -119,7 +119,7 @@ class Scheduler {
     Duration patience{};
     std::uint32_t repeats = 0;
     bool is_decode = false;
-    bool is_alone = true;  // nothing else was in flight with it
+    bool is_alone = true;                   // nothing else was in flight with it
     std::optional<CandidatesFrame> answer;  // held back: an earlier step's comes first
   };
 

@@ -45,7 +45,8 @@ Status Scheduler::on_candidates(CandidatesFrame frame, Time now) {
 
 ServiceMeter::Step Scheduler::measured(const InFlight& step, Time now) const {
   const Visit visit = visit_of(step.frame.groups);
-  const auto with_rows = std::ranges::count_if(step.frame.groups, [](const RowGroup& g) { return g.num_rows > 0; });
+  const auto with_rows =
+      std::ranges::count_if(step.frame.groups, [](const RowGroup& g) { return g.num_rows > 0; });
   return {.rows = static_cast<std::uint32_t>(visit.rows),
           .sequences = static_cast<std::uint32_t>(with_rows),
           .context = visit.context,

@@ -6,7 +6,7 @@ namespace shoal {
 namespace {
 
 constexpr double kWeight = RobustAverage::kWeight;
-constexpr Duration kStretch = std::chrono::milliseconds(500);  // long enough to hold many steps
+constexpr Duration kStretch = std::chrono::milliseconds(200);  // long enough to hold several steps
 constexpr std::size_t kFirstTokensKept = 16;
 
 double weight_of(const RobustAverage& average) {

@@ -18,11 +18,11 @@ class ServiceMeter {
   struct Step {
     std::uint32_t rows = 0;
     std::uint32_t sequences = 0;
-    double context = 0;          // mean position of its rows
-    bool is_decode = false;      // one row of each
-    bool was_alone = false;      // nothing else was in flight with it
-    std::uint32_t streams = 0;   // that decode, whether in this step or in others
-    double seconds = 0;          // from leaving the hub to its answer
+    double context = 0;         // mean position of its rows
+    bool is_decode = false;     // one row of each
+    bool was_alone = false;     // nothing else was in flight with it
+    std::uint32_t streams = 0;  // that decode, whether in this step or in others
+    double seconds = 0;         // from leaving the hub to its answer
   };
   // A first token whose request had the pipeline for itself.
   struct FirstToken {

@@ -179,7 +179,8 @@ const char* check(const ProfileRequest& m) {
   return check_tensors(m.tensors);
 }
 const char* check(const ProbeLinks& m) {
-  if (m.decode_bytes > kMaxPingBytes || m.prefill_bytes > kMaxPingBytes) return "ProbeLinks: too large frames";
+  if (m.decode_bytes > kMaxPingBytes || m.prefill_bytes > kMaxPingBytes)
+    return "ProbeLinks: too large frames";
   return check_peers(m.peers);
 }
 

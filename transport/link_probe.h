@@ -10,10 +10,10 @@
 namespace shoal {
 
 // Measures the links to a list of peers, one ping in flight at a time (the caller paces them: a device that
-// has just answered answers sooner than one that steps reach after a pause), with frames as large as real ones:
-// empty pings and pings of a decode step's size, then of a growing size up to a prefill step's, less where the
-// link is slow. Of each size the least round trip counts; pongs are empty, so half the empty round trip is the
-// way back. What is reported is such that latency + bytes / rate is exact for both real sizes.
+// has just answered answers sooner than one that steps reach after a pause), with frames as large as real
+// ones: empty pings and pings of a decode step's size, then of a growing size up to a prefill step's, less
+// where the link is slow. Of each size the least round trip counts; pongs are empty, so half the empty round
+// trip is the way back. What is reported is such that latency + bytes / rate is exact for both real sizes.
 class LinkProbe {
  public:
   struct FrameSizes {
@@ -63,9 +63,9 @@ class LinkProbe {
   bool is_disturbed_ = false;
   // Of the peer being measured:
   Phase phase_ = Phase::Empty;
-  std::uint32_t answered_ = 0;    // in this phase
-  std::size_t large_bytes_ = 0;   // of the largest ping that came back
-  std::size_t next_bytes_ = 0;    // of the next, while growing
+  std::uint32_t answered_ = 0;   // in this phase
+  std::size_t large_bytes_ = 0;  // of the largest ping that came back
+  std::size_t next_bytes_ = 0;   // of the next, while growing
   double least_empty_ = 0;
   double least_decode_ = 0;
   double least_large_ = 0;

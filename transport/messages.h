@@ -62,8 +62,8 @@ struct Hello {
   std::uint32_t num_threads = 0;
   std::string kernels;  // "avx512"
   Epoch epoch{};        // of the plan it still runs, 0.0 if none
-  // A digest of all that a measurement of this device depends on (processor, kernels, threads, how we measure):
-  // profiles made under another one are made anew.
+  // A digest of all that a measurement of this device depends on (processor, kernels, threads, how we
+  // measure): profiles made under another one are made anew.
   std::uint64_t profile_key = 0;
   friend bool operator==(const Hello&, const Hello&) = default;
 };
@@ -104,7 +104,7 @@ struct Beat {
   std::uint64_t rejected_frames = 0;
   std::uint64_t steps_taken = 0;
   std::vector<std::uint32_t> free_kv_blocks;  // per kind
-  std::vector<StageWork> work;  // since the last beat, by stage and class
+  std::vector<StageWork> work;                // since the last beat, by stage and class
   Heat heat;
   friend bool operator==(const Beat&, const Beat&) = default;
 };
@@ -128,12 +128,13 @@ struct StageStatus {
 inline constexpr std::uint32_t kProfileChunkRows = 256;
 
 struct LayerProfile {
-  std::uint32_t unit = 0;  // a representative unit; units with the same shapes and types share its figures
-  double seconds_batch1 = 0;   // one row, no context
-  double seconds_batch32 = 0;  // one row each of 32 sequences, no context
+  std::uint32_t unit = 0;     // a representative unit; units with the same shapes and types share its figures
+  double seconds_batch1 = 0;  // one row, no context
+  double seconds_batch32 = 0;         // one row each of 32 sequences, no context
   double seconds_per_1k_context = 0;  // added for one row per 1,000 positions that it attends to
   double seconds_chunk = 0;  // the first kProfileChunkRows rows of a prompt: attention among them included
-  double chunk_seconds_per_1k_context = 0;  // added for one row of a chunk per 1,000 positions before the chunk
+  double chunk_seconds_per_1k_context =
+      0;  // added for one row of a chunk per 1,000 positions before the chunk
   friend bool operator==(const LayerProfile&, const LayerProfile&) = default;
 };
 struct ProfileReport {

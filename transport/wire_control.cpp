@@ -39,8 +39,8 @@ flatbuffers::Offset<void> pack_body(Builder& builder, const Refused& m) {
 flatbuffers::Offset<void> pack_body(Builder& builder, const Beat& m) {
   std::vector<fb::StageWork> work;
   for (const StageWork& w : m.work) {
-    work.emplace_back(w.stage, w.row_class, w.steps, w.rows, w.wanted_rows, w.idle_steps, w.context, w.seconds,
-                      w.hand_over_seconds, w.transit_seconds, w.least_transit_seconds);
+    work.emplace_back(w.stage, w.row_class, w.steps, w.rows, w.wanted_rows, w.idle_steps, w.context,
+                      w.seconds, w.hand_over_seconds, w.transit_seconds, w.least_transit_seconds);
   }
   const auto blocks = pack_u32(builder, m.free_kv_blocks);
   const auto work_vector = builder.CreateVectorOfStructs(work);

@@ -98,7 +98,9 @@ flatbuffers::Offset<void> pack_body(Builder& builder, const ProfileRequest& m) {
 }
 
 flatbuffers::Offset<void> pack_body(Builder& builder, const ProbeLinks& m) {
-  return fb::CreateProbeLinks(builder, pack_peers(builder, m.peers), m.decode_bytes, m.prefill_bytes, m.urgent).Union();
+  return fb::CreateProbeLinks(builder, pack_peers(builder, m.peers), m.decode_bytes, m.prefill_bytes,
+                              m.urgent)
+      .Union();
 }
 
 flatbuffers::Offset<void> pack_body(Builder& builder, const PlanMessage& m) {

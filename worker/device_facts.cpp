@@ -123,9 +123,9 @@ std::uint64_t largest_cache(const std::string& root) {
 }
 
 std::string hardware_text(const std::string& root) {
-  static constexpr std::array kKeys = {"model name",       "cpu family", "model",       "stepping", "Hardware",
-                                       "CPU architecture", "Revision",   "CPU variant", "CPU part", "Model",
-                                       "CPU implementer"};
+  static constexpr std::array kKeys = {
+      "model name", "cpu family",  "model",    "stepping", "Hardware",       "CPU architecture",
+      "Revision",   "CPU variant", "CPU part", "Model",    "CPU implementer"};
   std::set<std::string> lines;  // each once, however many processors there are
   std::ifstream file(root + "proc/cpuinfo");
   for (std::string line; std::getline(file, line);) {
@@ -133,7 +133,8 @@ std::string hardware_text(const std::string& root) {
     while (!key.empty() && std::isspace(static_cast<unsigned char>(key.back()))) key.pop_back();
     if (std::ranges::find(kKeys, key) != kKeys.end()) lines.insert(line);
   }
-  for (const char* path : {"sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq", "proc/device-tree/model"}) {
+  for (const char* path :
+       {"sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq", "proc/device-tree/model"}) {
     std::ifstream fact(root + path);
     if (std::string line; std::getline(fact, line)) lines.insert(line);
   }

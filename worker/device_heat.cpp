@@ -18,7 +18,7 @@ constexpr std::uint64_t kThrottled = 1 << 2;
 constexpr std::uint64_t kSoftLimit = 1 << 3;
 constexpr const char* kPiFlags = "/devices/platform/soc/soc:firmware/get_throttled";
 
-constexpr double kHottest = 200;    // degrees: above it, and below the coldest, a sensor is broken
+constexpr double kHottest = 200;  // degrees: above it, and below the coldest, a sensor is broken
 constexpr double kColdest = -60;
 
 std::optional<std::uint64_t> number_in(const std::filesystem::path& path, bool hexadecimal = false) {

@@ -128,7 +128,10 @@ class Profiler {
     const std::uint32_t most_rows = is_embedding ? std::max(chunk_rows(), kBatchRows) : kBatchRows;
     const SyntheticModel model = vocabulary_slice(config_, tensors_, unit, working_set_);
     const std::uint64_t bytes = std::max<std::uint64_t>(1, model.weight_bytes());
-    const auto copies = is_embedding ? 1 : static_cast<std::size_t>((working_set_ + bytes - 1) / bytes);
+    const auto copies =
+        is_embedding
+            ? 1
+            : static_cast<std::size_t>(std::max<std::uint64_t>(1, (working_set_ + bytes / 2) / bytes));
     if (Status timed = time_batches(model, copies, most_rows, profile); !timed) return fail(timed.error());
     return profile;
   }
@@ -193,7 +196,10 @@ class Profiler {
     Status ran = stage.run(one_sequence(1, 0));
     std::vector<double> times;
     double total = 0;
-    while (ran && times.size() < kMostChunks && total < kLongChunk) {
+    const auto wants_more = [&] {
+      return total < kLongChunk || (times.size() < kFewRuns && times.front() < kLongChunk);
+    };
+    while (ran && times.size() < kMostChunks && wants_more()) {
       times.push_back(seconds_of([&] { ran = stage.run(one_sequence(chunk_rows(), 0)); }));
       total += times.back();
     }

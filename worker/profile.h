@@ -16,10 +16,10 @@ inline constexpr std::uint32_t kProfileVersion = 2;
 // Measures this device with the real kernels on the real shapes and types: for each representative unit of
 // the request (embedding, every kind of layer, head) the figures of a LayerProfile, each the median of
 // several steps after untimed ones. Layers are timed as a stage of several, heads as several copies in turn,
-// of `working_set_bytes` together (never more than the model has), so that they do not sit in a cache that the
-// model would not fit, and what a visit costs once is shared as it is in service. The weights are synthetic
-// but of the file's types. SmolLM2 takes about a second, a slow device or a model with many kinds of layers
-// more. Runs on the compute thread; what handing steps over to it costs is measured outside
+// of `working_set_bytes` together (never more than the model has), so that they do not sit in a cache that
+// the model would not fit, and what a visit costs once is shared as it is in service. The weights are
+// synthetic but of the file's types. SmolLM2 takes about a second, a slow device or a model with many kinds
+// of layers more. Runs on the compute thread; what handing steps over to it costs is measured outside
 // (worker_state.cpp).
 Result<ProfileReport> measure_profile(const ProfileRequest& request, const KernelTable& kernels,
                                       ThreadPool& pool, std::uint64_t working_set_bytes);

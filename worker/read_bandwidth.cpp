@@ -18,9 +18,7 @@ using Moment = std::chrono::steady_clock::time_point;
 
 Moment moment() { return std::chrono::steady_clock::now(); }
 
-double seconds_since(Moment start) {
-  return std::chrono::duration<double>(moment() - start).count();
-}
+double seconds_since(Moment start) { return std::chrono::duration<double>(moment() - start).count(); }
 
 }  // namespace
 

@@ -103,7 +103,8 @@ bool is_running(const WorkerState& state, const StepFrame& frame) {
 void answer_from_log(WorkerState& state, const StepFrame& repeated, Time now, Commands& commands) {
   if (const SentLog::Entry* sent = state.log.find(repeated.stage, repeated.groups)) {
     send_on(state, repeated.stage,
-            sent->has_candidates ? StepOutput(sent->candidates) : StepOutput(frame_like(*sent)), now, commands);
+            sent->has_candidates ? StepOutput(sent->candidates) : StepOutput(frame_like(*sent)), now,
+            commands);
   } else if (!is_running(state, repeated)) {  // a running one is answered when it is done
     refuse(repeated, repeated.groups.front(), StepNumber{0}, RefusalReason::Lost,
            "the answer is no longer held", commands);
@@ -139,8 +140,8 @@ void count_work(WorkerState& state, const RunningStep& step, const StepDone& don
   }
   if (rows == 0) return;  // closes only
   StageWork& work = work_of(state.totals.work, done.stage, row_class_of(rows));
-  work.least_transit_seconds = work.steps == 0 ? step.transit_seconds
-                                               : std::min(work.least_transit_seconds, step.transit_seconds);
+  work.least_transit_seconds =
+      work.steps == 0 ? step.transit_seconds : std::min(work.least_transit_seconds, step.transit_seconds);
   work.transit_seconds += step.transit_seconds;
   ++work.steps;
   work.rows += rows;

@@ -110,9 +110,8 @@ SyntheticStage::~SyntheticStage() = default;
 Result<SyntheticStage> SyntheticStage::open(SyntheticModel model, const SyntheticSize& size,
                                             const KernelTable& kernels, ThreadPool& pool) {
   SyntheticStage made(std::move(model), size);
-  Result<std::unique_ptr<StageBackend>> stage =
-      open_cpu_stage(spec_of(made.model_, size), made.model_.config, made.model_.tensors, *made.source_,
-                     kernels, pool);
+  Result<std::unique_ptr<StageBackend>> stage = open_cpu_stage(
+      spec_of(made.model_, size), made.model_.config, made.model_.tensors, *made.source_, kernels, pool);
   if (!stage) return fail(stage.error());
   made.stage_ = *std::move(stage);
   return made;
@@ -124,13 +123,13 @@ Status SyntheticStage::run(const std::vector<RowGroup>& groups) {
   const std::vector<std::uint32_t> depth(groups.size(), 1);
   const std::vector<const SamplingParams*> sampling(groups.size(), nullptr);
   output_.candidates.clear();
-  return stage_->run({.groups = groups,
-                      .ids = std::span<const TokenId>(ids_).first(rows),
-                      .hidden = model_.units.begin == 0 ? nullptr
-                                                        : reinterpret_cast<const std::byte*>(hidden_.data()),
-                      .sampling = sampling,
-                      .depth = depth},
-                     output_);
+  return stage_->run(
+      {.groups = groups,
+       .ids = std::span<const TokenId>(ids_).first(rows),
+       .hidden = model_.units.begin == 0 ? nullptr : reinterpret_cast<const std::byte*>(hidden_.data()),
+       .sampling = sampling,
+       .depth = depth},
+      output_);
 }
 
 }  // namespace shoal

@@ -48,8 +48,8 @@ class WorkerReactor {
       : network_(*joined.network),
         joined_(std::move(joined)),
         store_(store, [this] { network_.wake(); }),
-        compute_(kernels, hello.num_threads, profile_working_set(largest_cache("/"), hello.memory_bytes), store,
-                 [this] { network_.wake(); }),
+        compute_(kernels, hello.num_threads, profile_working_set(largest_cache("/"), hello.memory_bytes),
+                 store, [this] { network_.wake(); }),
         state_(make_worker_state({.hello = hello, .device = joined_.reply.device}, clock_.now())) {}
 
   Result<Ending> run(const std::atomic<bool>& stop) {

@@ -48,8 +48,8 @@ TEST_CASE("status tells each device's part, memory and speed, predicted beside m
   CHECK(holds(*text, "embedding + layers 0-14"));
   CHECK(holds(*text, "81 MB / 90 MB / 512 MB"));
   CHECK(holds(*text, "a token of one stream, at 214 positions"));
-  CHECK(holds(*text, "10.00 ms"));
-  CHECK(holds(*text, "12.50 ms  +20.0 %"));
+  CHECK(holds(*text, "10.000 ms"));
+  CHECK(holds(*text, "12.500 ms  +20.0 %"));
   CHECK(holds(*text, "7.5 streams together"));
   CHECK(holds(*text, "64.0 tok/s  -25.0 %"));
   CHECK(holds(*text, "stage 0 on cam-1, 96 rows"));
@@ -57,8 +57,8 @@ TEST_CASE("status tells each device's part, memory and speed, predicted beside m
   CHECK(holds(*text, "hop hub to cam-1"));
   CHECK(holds(*text, "memory of cam-1"));
   CHECK_FALSE(holds(*text, "the first token"));  // none was measured
-  CHECK(holds(*text, "200.0"));  // predicted: 1 / 5 ms
-  CHECK(holds(*text, "250.0"));  // measured: 1 / 4 ms
+  CHECK(holds(*text, "200.0"));                  // predicted: 1 / 5 ms
+  CHECK(holds(*text, "250.0"));                  // measured: 1 / 4 ms
   CHECK(holds(*text, "loading 25 %"));
   CHECK(holds(*text, "old is not used: its kernels give other bits"));
   CHECK(holds(*text, "cam-1 slows itself down: 84 degrees, 60 % of its clock"));

@@ -51,14 +51,16 @@ TEST_CASE("up to 32 rows a visit costs what the planner says of it") {
     const auto rows = static_cast<double>(1 + random.below(32));
     const auto begin = static_cast<std::uint32_t>(random.below(num_units - 1));
     const Range units{begin, begin + 1 + static_cast<std::uint32_t>(random.below(num_units - begin))};
-    const double planned = StageTimes(stated.problem, Objective::Latency, rows).stage(0, units.begin, units.end);
+    const double planned =
+        StageTimes(stated.problem, Objective::Latency, rows).stage(0, units.begin, units.end);
     const Visit visit{.rows = rows, .wanted_rows = rows, .context = stated.problem.context};
     CHECK(stated.speeds[0].hand_over + compute_seconds(stated.speeds[0], units, visit) ==
           doctest::Approx(planned).epsilon(1e-9));
   }
 }
 
-TEST_CASE("a chunk is what was measured, smaller ones lie between it and a batch, deeper ones add attention") {
+TEST_CASE(
+    "a chunk is what was measured, smaller ones lie between it and a batch, deeper ones add attention") {
   Random random(12);
   const ServedModel model = served(gemma());
   const ProfileReport report = random_profile(model, random);

@@ -133,7 +133,8 @@ TEST_CASE("a file of version 1 keeps its devices, and devices measure themselves
   {
     HubStore store = opened(folder);
     CHECK(store.remember(RememberDevice{DeviceId{1}, "cam-1", std::string(40, 'k'), false}));
-    CHECK(store.remember(RememberProfile{std::string(40, 'k'), 1, {.model = {}, .units = {{0, 1, 2, 3, 4, 5}}}}));
+    CHECK(store.remember(
+        RememberProfile{std::string(40, 'k'), 1, {.model = {}, .units = {{0, 1, 2, 3, 4, 5}}}}));
   }
   write_user_version(folder.file(), 1);
   for (int i = 0; i < 2; ++i) {

@@ -69,7 +69,8 @@ TEST_CASE("a cluster that is started again serves without measuring anything") {
   CHECK(measurements(*second, 3) == 0);
   CHECK(second->now - joined <= 1s);
   const Result<Prediction> before = predict(first.state->active->problem, first.state->active->plan.stages);
-  const Result<Prediction> after = predict(second->state->active->problem, second->state->active->plan.stages);
+  const Result<Prediction> after =
+      predict(second->state->active->problem, second->state->active->plan.stages);
   REQUIRE(before);
   REQUIRE(after);
   CHECK(after->seconds_per_token == doctest::Approx(before->seconds_per_token));

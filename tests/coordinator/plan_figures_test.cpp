@@ -58,8 +58,9 @@ TEST_CASE("a prompt in chunks takes as long as a pipeline of them") {
       const double stage = 5 * 256 * kUnit;
       // The head of the last unit answers one row of the last chunk, and none of those before.
       const double last_stage = 4 * 256 * kUnit;
-      const double expected = devices == 1 ? chunks * last_stage + kUnit
-                                           : (static_cast<double>(devices) - 1 + chunks - 1) * stage + last_stage + kUnit;
+      const double expected =
+          devices == 1 ? chunks * last_stage + kUnit
+                       : (static_cast<double>(devices) - 1 + chunks - 1) * stage + last_stage + kUnit;
       CHECK(predicted_first_token_seconds(version, 256 * chunks, 256) ==
             doctest::Approx(expected).epsilon(1e-9));
     }
@@ -70,7 +71,8 @@ TEST_CASE("slow links hold up a prompt by its bytes, and one after the other") {
   PlanVersion version = plain_plan(2, 5, 1e-9);
   version.problem.units[4].output_bytes = 1000;
   version.problem.links[0][1] = {.latency = 0.5, .bytes_per_second = 1e6};
-  CHECK(predicted_first_token_seconds(version, 256 * 3, 256) == doctest::Approx(0.5 + 3 * 0.256).epsilon(1e-3));
+  CHECK(predicted_first_token_seconds(version, 256 * 3, 256) ==
+        doctest::Approx(0.5 + 3 * 0.256).epsilon(1e-3));
 }
 
 TEST_CASE("streams together are held up by the busiest device, or by the way round") {

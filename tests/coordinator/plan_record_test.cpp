@@ -48,7 +48,8 @@ TEST_CASE("stages are told by size of step, with the mean step that took the tim
   CHECK_FALSE(record.stage(1, 0));
   const Time now{std::chrono::seconds(1)};
   record.add_work({.stage = 1, .row_class = 0, .steps = 4, .rows = 4, .context = 400, .seconds = 0.04}, now);
-  record.add_work({.stage = 1, .row_class = 3, .steps = 2, .rows = 200, .context = 20000, .seconds = 0.5}, now);
+  record.add_work({.stage = 1, .row_class = 3, .steps = 2, .rows = 200, .context = 20000, .seconds = 0.5},
+                  now);
   const auto one = record.stage(1, 0);
   REQUIRE(one);
   CHECK(one->steps == 4);
@@ -112,7 +113,7 @@ TEST_CASE("clocks that drift apart do not make hops grow") {
   const std::vector<double> probed{1e-3, 1e-3, 1e-3, 1e-3};
   PlanRecord record;
   record.begin(3);
-  for (int i = 0; i < 6000; ++i) {  // ten minutes
+  for (int i = 0; i < 6000; ++i) {   // ten minutes
     clocks.offset[2] += 0.1 * 5e-6;  // five millionths fast
     add_step(record, clocks, probed, Time{std::chrono::milliseconds(100 * i)});
   }

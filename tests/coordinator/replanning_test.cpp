@@ -18,10 +18,11 @@ const TinyModel& tiny() {
 
 // A serving hub whose devices take `factor` times what their profiles say for every step.
 struct Serving {
-  explicit Serving(std::uint32_t num_devices, ClusterSettings settings = {}, std::uint32_t min_stages = 0) : hub(tiny(), [&] {
-    settings.min_stages = min_stages ? min_stages : num_devices;
-    return settings;
-  }()) {
+  explicit Serving(std::uint32_t num_devices, ClusterSettings settings = {}, std::uint32_t min_stages = 0)
+      : hub(tiny(), [&] {
+          settings.min_stages = min_stages ? min_stages : num_devices;
+          return settings;
+        }()) {
     for (std::uint32_t i = 1; i <= num_devices; ++i) hub.join("cam-" + std::to_string(i));
     REQUIRE(hub.serve());
   }
@@ -38,8 +39,13 @@ struct Serving {
     const DeviceSpeed speed = profiled_speed(*hub.state, hub.state->members.at(device));
     Beat beat{.epoch = active().epoch};
     const double seconds = compute_seconds(speed, active().plan.stages[stage].units, {.context = 100});
-    beat.work = {{.stage = static_cast<std::uint32_t>(stage), .row_class = 0, .steps = 1, .rows = 1, .wanted_rows = 1,
-                  .context = 100, .seconds = seconds * (factor.contains(device) ? factor[device] : 1.0)}};
+    beat.work = {{.stage = static_cast<std::uint32_t>(stage),
+                  .row_class = 0,
+                  .steps = 1,
+                  .rows = 1,
+                  .wanted_rows = 1,
+                  .context = 100,
+                  .seconds = seconds * (factor.contains(device) ? factor[device] : 1.0)}};
     hub.from(device, beat);
   }
 
@@ -83,7 +89,8 @@ TEST_CASE("moving costs the bytes that a device lacks over its link, and what ru
   }
   CHECK(migration_seconds(state, swapped) == doctest::Approx(longest));
   for (auto& [id, member] : state.members) {
-    for (std::uint32_t unit = 0; unit < state.model.config.num_units(); ++unit) member.stored_units.insert(unit);
+    for (std::uint32_t unit = 0; unit < state.model.config.num_units(); ++unit)
+      member.stored_units.insert(unit);
   }
   CHECK(migration_seconds(state, swapped) == doctest::Approx(0));
   InferenceRequest request;
@@ -173,6 +180,20 @@ TEST_CASE("replanning can be switched off") {
   serving.factor[serving.active().device_of(0)] = 8;
   serving.flow(2min);
   CHECK(serving.changes() == 0);
+}
+
+TEST_CASE("what every step costs is not taken for the slowness of a device that runs next to nothing") {
+  Serving serving(2);
+  const DeviceId device = serving.active().device_of(0);
+  Beat beat{.epoch = serving.active().epoch};
+  beat.work = {{.stage = 0, .row_class = 0, .steps = 10, .rows = 10, .wanted_rows = 10}};
+  Member& member = serving.hub.state->members.at(device);
+  const Range units = serving.active().plan.stages[0].units;
+  for (LayerProfile& unit : member.profile->units) unit.seconds_batch1 = 1e-6;
+  beat.work[0].seconds = 10 * (units.size() * 1e-6 + 10e-6);
+  for (int i = 0; i < 20; ++i) serving.hub.from(device, beat);
+  REQUIRE(member.correction.factor(0));
+  CHECK(*member.correction.factor(0) < 1.15);
 }
 
 TEST_CASE("beats of another plan, of stages that are another's and of none teach nothing") {

@@ -10,9 +10,8 @@ namespace {
 struct World {
   World()
       : config(scripted_config()),
-        scheduler(
-            {.max_context = 300, .prefill_chunk = 16, .busy_prefill_chunk = 8, .max_queue = 100}, config,
-            letters()),
+        scheduler({.max_context = 300, .prefill_chunk = 16, .busy_prefill_chunk = 8, .max_queue = 100},
+                  config, letters()),
         pipeline(scheduler, config, scripted_shape(config, 500)) {}
   void submit(RequestId id, const std::string& prompt, std::uint32_t max_tokens) {
     scheduler.submit(id, scripted_request(prompt, max_tokens, id), pipeline.now);
@@ -81,8 +80,13 @@ TEST_CASE("what was measured under another plan is forgotten, and a replayed pro
 TEST_CASE("prompts between decode steps are left out of what streams get together") {
   ServiceMeter meter;
   Time now{std::chrono::seconds(1)};
-  const ServiceMeter::Step decode{.rows = 2, .sequences = 2, .context = 10, .is_decode = true, .was_alone = true,
-                                  .streams = 2, .seconds = 0.01};
+  const ServiceMeter::Step decode{.rows = 2,
+                                  .sequences = 2,
+                                  .context = 10,
+                                  .is_decode = true,
+                                  .was_alone = true,
+                                  .streams = 2,
+                                  .seconds = 0.01};
   for (int i = 0; i < 1000; ++i) {
     if (i % 100 == 99) {  // a long prompt
       now += std::chrono::seconds(2);

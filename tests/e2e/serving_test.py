@@ -81,6 +81,26 @@ class ServingTest(unittest.TestCase):
             time.sleep(0.02)
         self.assertEqual(self.cluster.view()["requests"]["running"], count)
 
+    def test_predictions_stand_beside_what_was_measured(self):
+        for seed in range(2):
+            self.cluster.complete(prompt=random_prompt(seed, 200, 590), max_tokens=60, temperature=0, ignore_eos=True)
+        run_clients(self.cluster, [{"prompt": random_prompt(i, 9, 590), "max_tokens": 480, "temperature": 0, "ignore_eos": True} for i in range(4)])
+        time.sleep(0.3)  # the view is refreshed ten times a second, and beats come as often
+        view = self.cluster.view()
+        figures = view["plan"]["figures"]
+        told = [figures["one_stream"]["token_seconds"], figures["first_token"]["seconds"], figures["shared"]["tokens_per_second"]]
+        for part in figures["stages"] + figures["hops"]:
+            told += [size["seconds"] for size in part["sizes"]]
+        self.assertEqual(len(figures["hops"]), len(figures["stages"]) + 1)
+        for figure in told:
+            self.assertGreaterEqual(figure["measured"], 0, figures)
+            self.assertGreater(figure["predicted"], 0, figures)
+        self.assertEqual(figures["first_token"]["prompt_rows"], 200)
+        status = subprocess.run([f"{BIN}/shoal", "status", "--url", f"http://127.0.0.1:{self.cluster.http_port}"], capture_output=True, text=True, timeout=60)
+        print(status.stdout)
+        self.assertIn("a token of one stream, at", status.stdout)
+        self.assertIn("hop hub to w", status.stdout)
+
     def test_context_overflow_is_a_400_with_both_numbers(self):
         with self.assertRaises(Failed) as refused:
             self.cluster.complete(prompt=random_prompt(1, 600, 590), max_tokens=4)
@@ -114,15 +134,22 @@ class ServingTest(unittest.TestCase):
 
 
 class StartTest(unittest.TestCase):
-    def test_a_cluster_started_again_sends_no_weight_byte(self):
+    def test_a_cluster_started_again_sends_no_weight_byte_and_measures_nothing(self):
         with tempfile.TemporaryDirectory(prefix="shoal-restart-") as state:
-            received = []
-            for _ in range(2):
+            received, measured = [], []
+            for start in ("first", "second"):
+                begun = time.time()
                 with Cluster(tiny_model(), workers=3, state=state) as cluster:
                     cluster.wait_ready()
+                    print(f"the {start} start took {time.time() - begun:.1f} s")
                     received.append(sum(device["loading"]["bytes_received"] for device in cluster.view()["devices"]))
+                    with open(f"{state}/coordinator.log") as file:  # both starts write into it
+                        log = file.read()
+                    measured.append([log.count(" device_measured "), log.count(" links_measured ")])
         self.assertGreater(received[0], 0)
         self.assertEqual(received[1], 0)
+        self.assertEqual(measured[0], [3, 1])
+        self.assertEqual(measured[1], measured[0])
 
     def test_workers_outlive_a_coordinator_that_stops_and_one_that_forgot_them(self):
         with Cluster(tiny_model(), workers=2, cluster_port=free_ports(4)) as cluster:

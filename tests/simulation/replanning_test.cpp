@@ -41,7 +41,8 @@ struct Busy {
         asked.reset();
       }
       if (!asked) asked = cluster->submit(judged.request);
-      (void)cluster->run_until([&] { return has_ended(cluster->events_of(*asked)); }, std::min<Duration>(end - cluster->now(), 1s));
+      (void)cluster->run_until([&] { return has_ended(cluster->events_of(*asked)); },
+                               std::min<Duration>(end - cluster->now(), 1s));
     }
   }
 
@@ -62,7 +63,8 @@ struct Busy {
 
 }  // namespace
 
-TEST_CASE("a device that becomes three times as slow loses layers within ten seconds, and the text is the same") {
+TEST_CASE(
+    "a device that becomes three times as slow loses layers within ten seconds, and the text is the same") {
   const TinyModel model{7};
   Busy busy(model, 2);
   busy.run_for(32s);  // the first plan has stood for its pause

@@ -120,7 +120,8 @@ TEST_CASE("a process finds its control groups of both versions") {
   CHECK(names.cpu == "/box/two");
 }
 
-TEST_CASE("what a profile depends on is the processor and how it is used, not what changes from moment to moment") {
+TEST_CASE(
+    "what a profile depends on is the processor and how it is used, not what changes from moment to moment") {
   const TemporaryDirectory root;
   const auto cpuinfo = [&](const std::string& model, const char* mhz) {
     const std::string one = "processor : 0\nmodel name\t: " + model + "\ncpu MHz\t\t: " + mhz + "\n\n";

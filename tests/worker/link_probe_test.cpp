@@ -81,12 +81,14 @@ TEST_CASE("the least of several round trips counts, however the others were held
 TEST_CASE("what is reported is exact for a decode step's and a prefill step's frame") {
   // A link with a cost per packet: no one line through the empty ping fits.
   const auto one_way = [](std::size_t bytes) {
-    return microseconds(200) + microseconds(40) * static_cast<int>((bytes + 1447) / 1448) + from_seconds(static_cast<double>(bytes) / 1e9);
+    return microseconds(200) + microseconds(40) * static_cast<int>((bytes + 1447) / 1448) +
+           from_seconds(static_cast<double>(bytes) / 1e9);
   };
   LinkProbe probe;
   Time now{std::chrono::hours(1)};
   probe.start({DeviceId{4}}, DeviceId{2}, kSizes);
-  const auto report = measure(probe, now, [&](DeviceId, std::size_t bytes) { return std::optional(one_way(bytes) + one_way(0)); });
+  const auto report = measure(
+      probe, now, [&](DeviceId, std::size_t bytes) { return std::optional(one_way(bytes) + one_way(0)); });
   REQUIRE(report);
   const LinkMeasurement& link = report->links.at(0);
   for (const std::size_t bytes : {kSizes.decode, kSizes.prefill}) {
