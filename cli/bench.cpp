@@ -35,7 +35,8 @@ std::uint32_t largest(const std::vector<std::uint32_t>& values) {
 BenchCapacity capacity_of(const BenchTask& task) {
   return {.max_context = task.longest(),
           .max_sequences = std::max(1u, largest(task.batches)),
-          .batch_length = std::max(1u, task.decode)};
+          .batch_length = std::max(1u, task.decode),
+          .kv_type = task.kv_type};
 }
 
 std::vector<BenchFigure> figures_of(const BenchTask& task) {
@@ -50,10 +51,16 @@ std::vector<BenchFigure> figures_of(const BenchTask& task) {
   return figures;
 }
 
-Pass pass_of(const BenchFigure& figure, std::uint32_t steps) {
+Pass pass_of(const BenchFigure& figure, const BenchTask& task) {
   if (figure.kind == BenchFigure::Kind::Prefill)
-    return {.num_positions = figure.rows, .rows_per_step = kMaxRowsPerStep, .every_row_wanted = false};
-  return {.num_sequences = figure.batch, .first_position = figure.depth, .num_positions = steps};
+    return {.num_positions = figure.rows,
+            .rows_per_step = kMaxRowsPerStep,
+            .every_row_wanted = false,
+            .kv_type = task.kv_type};
+  return {.num_sequences = figure.batch,
+          .first_position = figure.depth,
+          .num_positions = task.decode,
+          .kv_type = task.kv_type};
 }
 
 // Measures one variant after the other.
@@ -148,7 +155,7 @@ class Bencher {
     if (!probed) return fail(probed.error());
     const Result<double> took = time(figure);
     if (!took) return fail(took.error());
-    const Pass pass = pass_of(figure, task_.decode);
+    const Pass pass = pass_of(figure, task_);
     const Work work = work_of(model_->config(), report_.costs, pass);
     figure.samples.push_back(static_cast<double>(pass.num_rows()) / *took);
     if (!task_.probes) return {};
@@ -163,7 +170,7 @@ class Bencher {
     const Result<double> took = time(figure);
     model_->stage().measure(nullptr);
     if (!took) return fail(took.error());
-    const Pass pass = pass_of(figure, task_.decode);
+    const Pass pass = pass_of(figure, task_);
     const std::array<Work, kNumOperations> work = work_by_operation(model_->config(), model_->specs(), pass);
     OperationTimes table{.title = title_of(figure), .num_tokens = pass.num_rows(), .rows = {}};
     for (std::size_t i = 0; i < kNumOperations; ++i) {
@@ -272,6 +279,7 @@ Result<BenchReport> run_bench(const BenchTask& task, const Progress& progress) {
   BenchReport report{.model_path = task.model_path,
                      .model_name = config->name,
                      .decode = task.decode,
+                     .kv_type = task.kv_type,
                      .costs = model_costs(*config, tensor_specs(*config, *file)),
                      .runs = {}};
   Bencher bencher(task, report, progress);

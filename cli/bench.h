@@ -21,11 +21,12 @@ struct BenchTask {
   std::vector<std::uint32_t> prefill;  // rows
   std::vector<std::uint32_t> depths;   // positions before a decode of one sequence
   std::vector<std::uint32_t> batches;  // sequences that decode together, from position 0
-  std::uint32_t decode = 128;          // steps; 0: neither depths nor batches are measured
-  std::uint32_t repeat = 5;            // >= 1
-  bool probes = true;                  // what the device can do, measured beside every sample
-  bool operations = false;             // also where a pass's time goes
-  bool restart = false;                // also the load from a worker's store
+  KvType kv_type = KvType::F16;
+  std::uint32_t decode = 128;  // steps; 0: neither depths nor batches are measured
+  std::uint32_t repeat = 5;    // >= 1
+  bool probes = true;          // what the device can do, measured beside every sample
+  bool operations = false;     // also where a pass's time goes
+  bool restart = false;        // also the load from a worker's store
 
   std::uint32_t longest() const;    // positions that any of it needs; at least 1
   std::size_t num_samples() const;  // of all figures
@@ -85,6 +86,7 @@ struct BenchReport {
   std::string model_path;
   std::string model_name;
   std::uint32_t decode = 0;  // steps
+  KvType kv_type = KvType::F16;
   ModelCosts costs;
   std::vector<BenchRun> runs;
 };

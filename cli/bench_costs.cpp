@@ -23,7 +23,7 @@ double kv_bytes(const ModelConfig& config, const Pass& pass) {
     const std::uint32_t end = std::min(first + pass.rows_per_step, pass.num_positions);
     positions += positions_seen(config, pass.first_position + end - 1);
   }
-  return static_cast<double>(positions * pass.num_sequences * config.kv_bytes_per_position_per_layer());
+  return static_cast<double>(positions * pass.num_sequences * config.kv_shape(pass.kv_type).position_bytes());
 }
 
 // Scores and weighted values of every row and head.

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/kv_blocks.h"
 #include "model/model_config.h"
 #include "model/op_times.h"
 
@@ -27,6 +28,7 @@ struct Pass {
   std::uint32_t num_positions = 1;  // of each sequence
   std::uint32_t rows_per_step = 1;  // of each sequence
   bool every_row_wanted = true;     // a token after every row, or after the last alone
+  KvType kv_type = KvType::F16;
 
   std::uint64_t num_rows() const { return std::uint64_t{num_sequences} * num_positions; }
   std::uint64_t num_steps() const { return (num_positions + rows_per_step - 1) / rows_per_step; }

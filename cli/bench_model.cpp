@@ -21,6 +21,7 @@ StageSpec whole_spec(const ModelConfig& config, const BenchCapacity& capacity) {
   spec.max_context = capacity.max_context;
   spec.max_rows = std::clamp(capacity.max_context, capacity.max_sequences, kMaxRowsPerStep);
   spec.max_sequences = capacity.max_sequences;
+  spec.kv.type = capacity.kv_type;
   for (const KvKind& kind : kv_kinds(config)) {
     const std::uint32_t alone = kv_blocks_needed(kind, capacity.max_context, spec.max_rows);
     const std::uint32_t together =

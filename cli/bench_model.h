@@ -24,6 +24,7 @@ struct BenchCapacity {
   std::uint32_t max_context = 0;
   std::uint32_t max_sequences = 1;
   std::uint32_t batch_length = 0;
+  KvType kv_type = KvType::F16;
 };
 
 // A whole model as one worker that holds every unit runs it: one stage, weights repacked from the file, fed

@@ -131,7 +131,7 @@ std::string bench_text(const BenchReport& report) {
       number(static_cast<double>(costs.layer_macs + costs.head_macs) / 1e6, 1) +
       " million multiply-adds; in memory " +
       number(static_cast<double>(costs.stored_bytes) / static_cast<double>(costs.file_bytes), 3) +
-      " of the file's size\n";
+      " of the file's size; keys and values in " + name_of(report.kv_type) + "\n";
   for (const BenchRun& run : report.runs) {
     text += "\n" + run_heading(run) + figures_table(run);
     for (const OperationTimes& times : run.operations) text += "\n" + operations_table(times);
@@ -143,6 +143,7 @@ std::string bench_json(const BenchReport& report) {
   Json json = {{"model", report.model_name},
                {"path", report.model_path},
                {"decode_steps", report.decode},
+               {"kv_type", name_of(report.kv_type)},
                {"weight_bytes_per_token", report.costs.weight_bytes},
                {"macs_per_token", report.costs.layer_macs + report.costs.head_macs},
                {"file_bytes", report.costs.file_bytes},

@@ -20,6 +20,7 @@ void read_coordinator(YamlMap& map, ClusterConfig& config) {
   bounded("cluster_port", config.cluster_port, kClusterPortBounds);
   bounded("context", config.context, kContextBounds);
   bounded("kv_positions", config.kv_positions, kKvPositionsBounds);
+  map.one_of("kv_type", config.kv_type, {"f16", "q8"});
   bounded("max_sequences", config.max_sequences, kMaxSequencesBounds);
   bounded("min_stages", config.min_stages, kMinStagesBounds);
   map.one_of("objective", config.objective, {"latency", "throughput", "balanced"});

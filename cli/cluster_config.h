@@ -29,6 +29,7 @@ struct ClusterConfig {
   std::uint16_t cluster_port = 7171;
   std::uint32_t context = 2048;
   std::uint32_t kv_positions = 8192;
+  std::string kv_type = "f16";
   std::uint32_t max_sequences = 64;
   std::uint32_t min_stages = 1;
   std::string objective = "balanced";

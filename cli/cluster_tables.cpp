@@ -190,7 +190,7 @@ std::string plan_text(const Json& plan) {
           per_second(number_at(plan, "measured_seconds_per_token")) + " tok/s)\n";
   text += "epoch " + text_at(plan, "epoch") + ": " + terminal_safe(text_at(plan, "why")) + "; " +
           quality_of(plan) + "; KV for " + formatted("%.0f", number_at(plan, "kv_positions")) +
-          " positions\n";
+          " positions in " + text_at(plan, "kv_type") + "\n";
   return text;
 }
 

@@ -55,6 +55,7 @@ ChildCommand coordinator_process(const ClusterProcesses& cluster, const std::str
   add(arguments, "--expect", config.devices.size());
   add(arguments, "--context", config.context);
   add(arguments, "--kv-positions", config.kv_positions);
+  add(arguments, "--kv-type", config.kv_type);
   add(arguments, "--max-sequences", config.max_sequences);
   add(arguments, "--objective", config.objective);
   arguments.emplace_back("--quiet");  // the join token stays out of the log

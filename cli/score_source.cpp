@@ -146,8 +146,9 @@ Result<ScoredText> score_on_file(const FileScoreOptions& options, const ScoreTas
   if (!ids) return fail(ids.error());
   const std::size_t num_threads =
       options.num_threads != 0 ? options.num_threads : std::max(1u, std::thread::hardware_concurrency());
-  Result<WholeModel> model = WholeModel::open(options.model_path, **kernels, num_threads,
-                                              static_cast<std::uint32_t>(ids->size()), options.chunk);
+  Result<WholeModel> model =
+      WholeModel::open(options.model_path, **kernels, num_threads, static_cast<std::uint32_t>(ids->size()),
+                       options.chunk, options.kv_type);
   if (!model) return fail(model.error());
   const Result<Score> score =
       model->score(*ids, {.top = task.top, .chunk = options.chunk, .digest = task.digest},

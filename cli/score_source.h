@@ -10,6 +10,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "cli/http_client.h"
+#include "kernels/kv_blocks.h"
 
 namespace shoal {
 
@@ -38,12 +39,13 @@ struct ScoredText {
 // On the running cluster, through /v1/completions with echo.
 Result<ScoredText> score_on_cluster(HttpClient& client, const ScoreTask& task);
 
-// In this process, from the file alone. Which kernels, threads and chunks changes no bit.
+// In this process, from the file alone. Which kernels, threads and chunks changes no bit; the KV type does.
 struct FileScoreOptions {
   std::string model_path;
   std::string kernels;
   std::size_t num_threads = 0;  // 0: every core
   std::uint32_t chunk = 512;
+  KvType kv_type = KvType::F16;
 };
 Result<ScoredText> score_on_file(const FileScoreOptions& options, const ScoreTask& task,
                                  const std::function<void(std::size_t done, std::size_t total)>& progress);

@@ -47,6 +47,7 @@ struct ClusterSettings {
   std::uint32_t max_context = 2048;
   std::uint32_t kv_positions =
       8192;  // KV over all sequences; less where memory is short, never below one full context
+  KvType kv_type = KvType::F16;
   std::uint32_t max_sequences = 64;
   std::uint32_t log_bytes = 4 << 20;
   std::uint64_t arithmetic_digest = 0;  // of the hub's own kernels

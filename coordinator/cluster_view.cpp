@@ -113,6 +113,7 @@ Json plan_json(const ClusterState& state, const PlanVersion& version) {
           {"predicted_hop_seconds", version.plan.prediction.hop_seconds},
           {"measured_seconds_per_token", state.scheduler.counts().one_stream_seconds},
           {"kv_positions", version.kv_positions},
+          {"kv_type", name_of(version.kv.type)},
           {"kv_blocks", version.kv.blocks},
           {"stages", std::move(stages)}};
 }

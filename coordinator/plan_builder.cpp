@@ -196,7 +196,7 @@ std::vector<DeviceId> plannable_devices(const ClusterState& state, Time now) {
 
 KvBudget kv_budget_for(const ClusterState& state, std::uint32_t positions) {
   const std::uint32_t chunk = std::min(state.settings.scheduler.prefill_chunk, kMaxRowsPerStep);
-  KvBudget budget;
+  KvBudget budget{.blocks = {}, .type = state.settings.kv_type};
   for (const KvKind& kind : kv_kinds(state.model.config)) {
     const std::uint32_t one_context = most_kv_blocks_until(kind, state.settings.max_context, chunk);
     const auto shared = static_cast<std::uint32_t>(positions / kKvBlockPositions);
@@ -272,6 +272,7 @@ PlanMessage plan_message_for(const ClusterState& state, const PlanVersion& versi
   message.max_sequences = state.settings.max_sequences;
   message.kv_blocks = version.kv.blocks;
   message.log_bytes = state.settings.log_bytes;
+  message.kv_type = static_cast<std::uint8_t>(version.kv.type);
   std::set<std::uint32_t> units;
   for (const PlannedStage& stage : version.plan.stages) {
     const DeviceId device = version.devices[stage.device];

@@ -17,8 +17,9 @@ class Digest {
   void add(std::span<const float> values) {
     for (const float value : values) add(std::uint64_t{std::bit_cast<std::uint32_t>(value)});
   }
-  void add(std::span<const std::uint16_t> values) {
-    for (const std::uint16_t value : values) add(std::uint64_t{value});
+  void add(std::span<const std::byte> halves) {
+    for (std::size_t i = 0; i < halves.size(); i += 2)
+      add(std::uint64_t{load<std::uint16_t>(halves.data() + i)});
   }
   std::uint64_t value() const { return (state_ ^ (state_ >> 29)) * 0xbf58476d1ce4e5b9u; }
 
@@ -144,31 +145,30 @@ void digest_row_operations(const KernelTable& kernels, TestRows& random, Digest&
   digest.add(out);
 }
 
-void digest_attention(const KernelTable& kernels, TestRows& random, Digest& digest) {
-  constexpr KvShape kShape = {.num_kv_heads = 2, .head_dim = 24};
+void digest_attention(const KernelTable& kernels, const KvShape& shape, TestRows& random, Digest& digest) {
   constexpr std::size_t kHeads = 6;
   constexpr std::size_t kPositions = 150;
-  std::vector<std::vector<std::uint16_t>> blocks(2 * div_ceil(kPositions, kKvBlockPositions));
-  for (auto& block : blocks) block.resize(kShape.block_elements());
-  std::vector<const std::uint16_t*> keys;
-  std::vector<const std::uint16_t*> values;
+  std::vector<std::vector<std::byte>> blocks(2 * div_ceil(kPositions, kKvBlockPositions));
+  for (auto& block : blocks) block.resize(shape.half_bytes());
+  std::vector<const std::byte*> keys;
+  std::vector<const std::byte*> values;
   for (std::size_t i = 0; i < blocks.size(); i += 2) {
     keys.push_back(blocks[i].data());
     values.push_back(blocks[i + 1].data());
   }
   for (std::size_t p = 0; p < kPositions; ++p) {
-    const std::vector<float> kv = random.floats(2 * kShape.num_kv_heads * kShape.head_dim, 2.0f);
+    const std::vector<float> kv = random.floats(2 * shape.num_kv_heads * shape.head_dim, 2.0f);
     const std::size_t block = p / kKvBlockPositions * 2;
-    kernels.kv_store(kv.data(), kv.data() + kv.size() / 2, kShape, p % kKvBlockPositions,
-                     blocks[block].data(), blocks[block + 1].data());
+    kernels.kv_store(kv.data(), kv.data() + kv.size() / 2, shape, p % kKvBlockPositions, blocks[block].data(),
+                     blocks[block + 1].data());
   }
   digest.add(blocks[3]);
-  const std::vector<float> q = random.floats(kHeads * kShape.head_dim, 2.0f);
+  const std::vector<float> q = random.floats(kHeads * shape.head_dim, 2.0f);
   std::vector<float> out(q.size());
-  std::vector<float> scratch(attention_scratch_floats(kHeads, kShape.head_dim));
+  std::vector<float> scratch(attention_scratch_floats(kHeads, shape.head_dim));
   for (const std::uint32_t window : {0u, 70u}) {
     const AttentionRows row = {q.data(), out.data(), keys.data(), values.data(), kPositions - 1, window};
-    kernels.attention(row, kShape, kHeads, {0, kHeads}, 0.2f, scratch.data());
+    kernels.attention(row, shape, kHeads, {0, kHeads}, 0.2f, scratch.data());
     digest.add(out);
   }
 }
@@ -182,7 +182,8 @@ std::uint64_t arithmetic_digest(const KernelTable& kernels) {
   digest.add(kPanelLayoutVersion);
   digest_matmul(kernels, random, digest);
   digest_row_operations(kernels, random, digest);
-  digest_attention(kernels, random, digest);
+  digest_attention(kernels, {.num_kv_heads = 2, .head_dim = 24}, random, digest);
+  digest_attention(kernels, {.num_kv_heads = 2, .head_dim = 40, .type = KvType::Q8}, random, digest);
   return digest.value();
 }
 

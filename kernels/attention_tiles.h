@@ -11,7 +11,9 @@
 //   to sums, or from 0 on and then merged
 // - merge(own, merging, query, head_dim)
 // - powers(x): 16 numbers, none above 0, become exp(x)
-// - keys_to_float, values_to_float: one block
+// - keys_to_float, values_to_float: one f16 block; q8_keys_to_float, q8_values_to_float: one q8 block with
+// its
+//   scales
 // - clear(x, n), scale(x, by, n)
 // Measured on one Sapphire Rapids core with AVX-512: a query of 64 dimensions takes 415 cycles a chunk in a
 // full tile, of which its 512 FMAs alone would take 256; with the ten loads that every 24 of them need, a
@@ -39,13 +41,19 @@ struct Seen {
 
 // One chunk's keys and values of one head: where they lie, and as f32 where many queries share them.
 struct ChunkKv {
-  const std::uint16_t* keys[2];  // per block; null where no row of the tile sees it
-  const std::uint16_t* values[2];
-  const std::uint16_t* next_keys[2];  // of the chunk that comes next, to be fetched early; or these again
-  const std::uint16_t* next_values[2];
+  const std::byte* keys[2];  // per block; null where no row of the tile sees it
+  const std::byte* values[2];
+  const std::byte* next_keys[2];  // of the chunk that comes next, to be fetched early; or these again
+  const std::byte* next_values[2];
+  const float* key_scales;    // [scale blocks, 64] of q8; null: f16
+  const float* value_scales;  // as key_scales
   const float* float_keys;    // [head_dim, 64]; null: use the above
   const float* float_values;  // [64, padded(head_dim)]
 };
+
+inline const std::uint16_t* halves_at(const std::byte* bytes) {
+  return reinterpret_cast<const std::uint16_t*>(bytes);
+}
 
 // Up to six queries that are computed together: some heads of some rows.
 struct Group {
@@ -98,6 +106,9 @@ class TileScratch {
   TileScratch(float* memory, std::size_t num_heads, std::size_t head_dim) : memory_(memory) {
     keys = take(kAttentionChunk * head_dim);
     values = take(kAttentionChunk * padded(head_dim));
+    const std::size_t scale_blocks = (head_dim + kKvScaleDims - 1) / kKvScaleDims;
+    key_scales = take(kAttentionChunk * scale_blocks);
+    value_scales = take(kAttentionChunk * scale_blocks);
     scores = take(kQueriesTogether * kAttentionChunk);
     own = take(kQueriesTogether * padded(head_dim));
     max = take(kTileRows * num_heads);
@@ -105,12 +116,14 @@ class TileScratch {
   }
   std::size_t size() const { return used_; }
 
-  float* keys;    // [head_dim, 64]
-  float* values;  // [64, padded(head_dim)]
-  float* scores;  // [6, 64]
-  float* own;     // [6, padded(head_dim)] the newest chunk's values
-  float* max;     // [kTileRows * num_heads] of each query, over the chunks so far
-  float* sum;     // as max
+  float* keys;          // [head_dim, 64]
+  float* values;        // [64, padded(head_dim)]
+  float* key_scales;    // [scale blocks, 64]
+  float* value_scales;  // as key_scales
+  float* scores;        // [6, 64]
+  float* own;           // [6, padded(head_dim)] the newest chunk's values
+  float* max;           // [kTileRows * num_heads] of each query, over the chunks so far
+  float* sum;           // as max
 
  private:
   float* take(std::size_t count) {
@@ -130,10 +143,11 @@ class AttentionTile {
   AttentionTile(const AttentionRows& rows, const KvShape& shape, std::size_t num_heads, Range heads,
                 float scale, float* scratch)
       : rows_(rows),
+        shape_(shape),
         head_dim_(shape.head_dim),
         num_heads_(num_heads),
         heads_(heads),
-        kv_offset_(heads.begin / (num_heads / shape.num_kv_heads) * shape.head_dim * kKvBlockPositions),
+        kv_offset_(heads.begin / (num_heads / shape.num_kv_heads) * shape.head_bytes()),
         scale_(scale),
         scratch_(scratch, num_heads, shape.head_dim) {
     const std::size_t count = heads.size();
@@ -210,8 +224,7 @@ class AttentionTile {
   }
 
   // Blocks that some row of the tile sees.
-  void find_blocks(std::size_t chunk, const std::uint16_t* (&keys)[2],
-                   const std::uint16_t* (&values)[2]) const {
+  void find_blocks(std::size_t chunk, const std::byte* (&keys)[2], const std::byte* (&values)[2]) const {
     const std::size_t first = 2 * chunk;
     for (std::size_t i = 0; i < 2; ++i) {
       const std::size_t start = (first + i) * kKvBlockPositions;
@@ -230,16 +243,40 @@ class AttentionTile {
       kv.next_keys[i] = kv.next_keys[1 - i];
       kv.next_values[i] = kv.next_values[1 - i];
     }
-    if (!converts_) return kv;
+    if (shape_.type == KvType::Q8) widen_scales(kv);
+    if (converts_) convert(kv);
+    return kv;
+  }
+
+  void widen_scales(ChunkKv& kv) const {
+    const std::size_t scales = shape_.head_elements();  // behind the codes
     for (std::size_t i = 0; i < 2; ++i) {
       if (!kv.keys[i]) continue;
-      Vectors::keys_to_float(kv.keys[i], head_dim_, scratch_.keys + i * kKvBlockPositions);
-      Vectors::values_to_float(kv.values[i], head_dim_,
-                               scratch_.values + i * kKvBlockPositions * padded(head_dim_));
+      const std::size_t at = i * kKvBlockPositions;
+      Vectors::keys_to_float(halves_at(kv.keys[i] + scales), shape_.scale_blocks(), scratch_.key_scales + at);
+      Vectors::keys_to_float(halves_at(kv.values[i] + scales), shape_.scale_blocks(),
+                             scratch_.value_scales + at);
+    }
+    kv.key_scales = scratch_.key_scales;
+    kv.value_scales = scratch_.value_scales;
+  }
+
+  void convert(ChunkKv& kv) const {
+    for (std::size_t i = 0; i < 2; ++i) {
+      if (!kv.keys[i]) continue;
+      const std::size_t first = i * kKvBlockPositions;
+      float* keys = scratch_.keys + first;
+      float* values = scratch_.values + first * padded(head_dim_);
+      if (shape_.type == KvType::Q8) {
+        Vectors::q8_keys_to_float(kv.keys[i], kv.key_scales + first, head_dim_, keys);
+        Vectors::q8_values_to_float(kv.values[i], kv.value_scales + first, head_dim_, values);
+      } else {
+        Vectors::keys_to_float(halves_at(kv.keys[i]), head_dim_, keys);
+        Vectors::values_to_float(halves_at(kv.values[i]), head_dim_, values);
+      }
     }
     kv.float_keys = scratch_.keys;
     kv.float_values = scratch_.values;
-    return kv;
   }
 
   void add_chunk(const Group& group, std::size_t chunk, const ChunkKv& kv) {
@@ -326,6 +363,7 @@ class AttentionTile {
   }
 
   AttentionRows rows_;
+  KvShape shape_;
   std::size_t head_dim_;
   std::size_t num_heads_;
   Range heads_;

@@ -8,6 +8,7 @@
 
 #include "base/range.h"
 #include "base/result.h"
+#include "kernels/kv_blocks.h"
 #include "kernels/panels.h"
 
 namespace shoal {
@@ -16,7 +17,6 @@ namespace shoal {
 inline constexpr std::uint32_t kArithmeticVersion = 1;
 
 inline constexpr std::size_t kActivationBlock = 32;
-inline constexpr std::size_t kKvBlockPositions = 32;
 inline constexpr std::size_t kAttentionChunk = 64;
 inline constexpr std::size_t kAttentionTileRows =
     32;  // rows of one sequence that share each key and value read
@@ -40,25 +40,13 @@ struct QuantisedRows {
 std::size_t quantised_rows_bytes(std::size_t num_rows, std::size_t cols);
 QuantisedRows quantised_rows_in(std::byte* buffer, std::size_t num_rows, std::size_t cols, const float* f32);
 
-// One KV block of one layer holds 32 positions of every KV head:
-//   keys   f16 [num_kv_heads][head_dim][32]   (position is the lane)
-//   values f16 [num_kv_heads][32][head_dim]
-struct KvShape {
-  std::size_t num_kv_heads = 0;
-  std::size_t head_dim = 0;
-
-  std::size_t block_elements() const {
-    return num_kv_heads * head_dim * kKvBlockPositions;
-  }  // of keys; values as many
-};
-
 // Consecutive query rows of one sequence over its blocks: row r stands at first_position + r. Views.
 struct AttentionRows {
   const float* q;  // [num_rows, num_heads, head_dim]
   float* out;      // as q
-  const std::uint16_t* const*
-      key_blocks;  // block b holds positions [32b, 32b+32); null where released behind the window
-  const std::uint16_t* const* value_blocks;
+  // Block b holds positions [32b, 32b+32) as KvShape says; null where released behind the window.
+  const std::byte* const* key_blocks;
+  const std::byte* const* value_blocks;
   std::uint32_t first_position;
   std::uint32_t window;  // 0: unlimited
   std::size_t num_rows = 1;
@@ -98,9 +86,9 @@ struct KernelTable {
   void (*rope)(float* x, std::size_t num_heads, std::size_t head_dim, std::size_t dim, const float* cos,
                const float* sin, bool interleaved);
 
-  // Appends one position's K and V [num_kv_heads, head_dim] (f32 -> f16) at slot [0,32) of a block.
+  // Appends one position's K and V [num_kv_heads, head_dim] at slot [0,32) of a block, as shape.type says.
   void (*kv_store)(const float* k, const float* v, const KvShape& shape, std::size_t slot,
-                   std::uint16_t* key_block, std::uint16_t* value_block);
+                   std::byte* key_block, std::byte* value_block);
 
   // Heads [heads.begin, heads.end) of the rows. num_heads is a multiple of num_kv_heads; heads in one call
   // may span groups. scratch: attention_scratch_floats() floats, private to the caller's thread.

@@ -40,7 +40,7 @@ std::uint32_t kv_blocks_needed(const KvKind& kind, std::uint32_t length, std::ui
 std::uint64_t kv_bytes(const ModelConfig& config, const KvBudget& budget, Range units) {
   const std::vector<KvKind> kinds = kv_kinds(config);
   SHOAL_CHECK(budget.blocks.size() == kinds.size());
-  const std::uint64_t block_bytes = kKvBlockPositions * config.kv_bytes_per_position_per_layer();
+  const std::uint64_t block_bytes = config.kv_shape(budget.type).block_bytes();
   std::uint64_t bytes = 0;
   for (std::size_t k = 0; k < kinds.size(); ++k) {
     const auto here = std::count_if(kinds[k].layers.begin(), kinds[k].layers.end(),

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/range.h"
+#include "kernels/kv_blocks.h"
 #include "model/model_config.h"
 
 namespace shoal {
@@ -16,10 +17,11 @@ struct KvKind {
 };
 std::vector<KvKind> kv_kinds(const ModelConfig& config);
 
-// Blocks of each kind. The plan states one budget for the pipeline; every stage can hold that many for its
-// own layers.
+// Blocks of each kind, and how all of them are kept. The plan states one budget for the pipeline; every stage
+// can hold that many for its own layers.
 struct KvBudget {
   std::vector<std::uint32_t> blocks;  // per kind
+  KvType type = KvType::F16;
   friend bool operator==(const KvBudget&, const KvBudget&) = default;
 };
 

@@ -24,7 +24,7 @@ bool closes(const RowGroup& group) { return (group.flags & kCloses) != 0; }
 Result<KvCache> KvCache::open(const ModelConfig& config, Range units, const KvBudget& budget,
                               std::uint32_t max_sequences, std::uint32_t max_context) {
   KvCache cache;
-  cache.shape_ = KvShape{config.num_kv_heads, config.head_dim};
+  cache.shape_ = config.kv_shape(budget.type);
   cache.units_ = units;
   cache.vocab_size_ = config.vocab_size;
   cache.max_context_ = max_context;
@@ -44,20 +44,20 @@ Result<KvCache> KvCache::open(const ModelConfig& config, Range units, const KvBu
     cache.pools_.push_back(std::move(pool));
   }
   cache.sequences_.resize(max_sequences);
-  if (Status allocated = cache.allocate(config); !allocated) return fail(allocated.error());
+  if (Status allocated = cache.allocate(); !allocated) return fail(allocated.error());
   cache.close_all();
   return cache;
 }
 
 // The memory is zeroed by the system as it is first touched: blocks that no sequence ever used cost no
 // resident page.
-Status KvCache::allocate(const ModelConfig& config) {
+Status KvCache::allocate() {
   for (Pool& pool : pools_) pool.free.reserve(pool.num_blocks);
   for (Sequence& sequence : sequences_) {
     sequence.tables.resize(pools_.size());
     for (Table& table : sequence.tables) table.blocks.resize(table_entries_);
   }
-  const std::uint64_t block_bytes = kKvBlockPositions * config.kv_bytes_per_position_per_layer();
+  const std::uint64_t block_bytes = shape_.block_bytes();
   for (const Pool& pool : pools_) {
     const auto blocks = checked_mul(pool.layers.size(), pool.num_blocks);
     const auto bytes = blocks ? checked_mul(*blocks, block_bytes) : std::nullopt;
@@ -72,7 +72,7 @@ Status KvCache::allocate(const ModelConfig& config) {
   std::byte* next = memory_.get() +
                     (kAlignment - reinterpret_cast<std::uintptr_t>(memory_.get()) % kAlignment) % kAlignment;
   for (Pool& pool : pools_) {
-    pool.storage = reinterpret_cast<std::uint16_t*>(next);
+    pool.storage = next;
     next += pool.layers.size() * pool.num_blocks * block_bytes;
   }
   return {};
@@ -290,12 +290,12 @@ std::vector<std::uint32_t> KvCache::free_blocks() const {
   return free;
 }
 
-std::uint16_t* KvCache::block_keys(const Pool& pool, std::size_t layer_index, std::uint32_t block) const {
-  return pool.storage + (layer_index * pool.num_blocks + block) * 2 * shape_.block_elements();
+std::byte* KvCache::block_keys(const Pool& pool, std::size_t layer_index, std::uint32_t block) const {
+  return pool.storage + (layer_index * pool.num_blocks + block) * shape_.block_bytes();
 }
 
-void KvCache::block_tables(std::uint32_t slot, std::uint32_t layer, std::uint16_t** keys,
-                           std::uint16_t** values) const {
+void KvCache::block_tables(std::uint32_t slot, std::uint32_t layer, std::byte** keys,
+                           std::byte** values) const {
   for (std::size_t k = 0; k < pools_.size(); ++k) {
     const auto found = std::find(pools_[k].layers.begin(), pools_[k].layers.end(), layer);
     if (found == pools_[k].layers.end()) continue;
@@ -305,7 +305,7 @@ void KvCache::block_tables(std::uint32_t slot, std::uint32_t layer, std::uint16_
     std::fill_n(values, table.first, nullptr);
     for (std::uint32_t b = table.first; b < table.end; ++b) {
       keys[b] = block_keys(pools_[k], layer_index, table.blocks[b]);
-      values[b] = keys[b] + shape_.block_elements();
+      values[b] = keys[b] + shape_.half_bytes();
     }
     return;
   }

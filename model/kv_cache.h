@@ -37,8 +37,7 @@ class KvCache {
 
   // The blocks of a slot's sequence for layer `layer` (of the model), by block number; null behind the
   // window. keys, values: table_entries() entries each.
-  void block_tables(std::uint32_t slot, std::uint32_t layer, std::uint16_t** keys,
-                    std::uint16_t** values) const;
+  void block_tables(std::uint32_t slot, std::uint32_t layer, std::byte** keys, std::byte** values) const;
   std::size_t table_entries() const { return table_entries_; }
   const KvShape& shape() const { return shape_; }
 
@@ -76,7 +75,7 @@ class KvCache {
     std::vector<std::uint32_t> layers;  // of the model, ascending; empty: takes no blocks
     std::uint32_t num_blocks = 0;
     std::vector<std::uint32_t> free;  // a stack of block numbers
-    std::uint16_t* storage = nullptr;
+    std::byte* storage = nullptr;
   };
   // Blocks [first, end) of one sequence in one kind; blocks[b] is a number in the pool.
   struct Table {
@@ -102,7 +101,7 @@ class KvCache {
   using Floors = std::span<const std::uint32_t>;
   KvCache() = default;
 
-  Status allocate(const ModelConfig& config);
+  Status allocate();
   Status check_group(const RowGroup& group) const;
   Status check_no_repeats(std::span<const RowGroup> groups) const;
   Status check_window(const RowGroup& group, const Sequence& sequence) const;
@@ -114,7 +113,7 @@ class KvCache {
   void grow(const RowGroup& group, std::uint32_t slot, Floors floors);
   std::uint32_t take_slot(SequenceId sequence);
   void release(Sequence& sequence);
-  std::uint16_t* block_keys(const Pool& pool, std::size_t layer_index, std::uint32_t block) const;
+  std::byte* block_keys(const Pool& pool, std::size_t layer_index, std::uint32_t block) const;
 
   friend struct KvExport;
 

@@ -27,7 +27,7 @@ struct Header {
   std::uint32_t begin = 0, end = 0;
   std::uint32_t num_kinds = 0;
   std::uint32_t num_ids = 0;  // 0 or end - begin
-  std::uint32_t reserved = 0;
+  std::uint32_t kv_type = 0;
 };
 constexpr std::size_t kChecksummedFrom = offsetof(Header, checksum) + sizeof(std::uint32_t);
 
@@ -44,23 +44,44 @@ Range slots_in(std::uint32_t block, Range positions) {
   return Range{std::max(positions.begin, start) - start, std::min(positions.end, start + size) - start};
 }
 
+// visit(offset in a block, bytes) of everything that belongs to the slots.
+template <typename Visit>
+void for_each_run(const KvShape& shape, Range slots, Visit visit) {
+  const std::size_t element = shape.type == KvType::F16 ? sizeof(std::uint16_t) : sizeof(std::int8_t);
+  // Rows of one element per position.
+  const auto visit_rows = [&](std::size_t at, std::size_t num_rows, std::size_t size) {
+    for (std::size_t row = 0; row < num_rows; ++row)
+      visit(at + (row * kKvBlockPositions + slots.begin) * size, slots.size() * size);
+  };
+  for (std::size_t head = 0; head < shape.num_kv_heads; ++head) {
+    const std::size_t keys = head * shape.head_bytes();
+    const std::size_t values = shape.half_bytes() + keys;
+    visit_rows(keys, shape.head_dim, element);
+    visit(values + slots.begin * shape.head_dim * element, slots.size() * shape.head_dim * element);
+    if (shape.type == KvType::F16) continue;
+    visit_rows(keys + shape.head_elements(), shape.scale_blocks(), sizeof(std::uint16_t));
+    visit_rows(values + shape.head_elements(), shape.scale_blocks(), sizeof(std::uint16_t));
+  }
+}
+
 // Copies some slots of one block between two places of the same layout.
 void copy_slots(const KvShape& shape, Range slots, const std::byte* from, std::byte* to) {
-  const std::size_t value = sizeof(std::uint16_t);
-  for (std::size_t row = 0; row < shape.num_kv_heads * shape.head_dim; ++row) {
-    const std::size_t at = (row * kKvBlockPositions + slots.begin) * value;
-    std::memcpy(to + at, from + at, slots.size() * value);
-  }
-  const std::size_t values = shape.block_elements() * value;
-  for (std::size_t head = 0; head < shape.num_kv_heads; ++head) {
-    const std::size_t at = values + (head * kKvBlockPositions + slots.begin) * shape.head_dim * value;
-    std::memcpy(to + at, from + at, slots.size() * shape.head_dim * value);
-  }
+  for_each_run(shape, slots,
+               [&](std::size_t at, std::size_t size) { std::memcpy(to + at, from + at, size); });
 }
 
 bool all_finite_f16(Bytes values) {
   for (std::size_t i = 0; i + 1 < values.size(); i += 2)
     if ((load<std::uint16_t>(values.data() + i) & 0x7C00) == 0x7C00) return false;
+  return true;
+}
+
+// Every value of whole blocks is a number: in q8, where every scale is.
+bool all_finite(const KvShape& shape, Bytes blocks) {
+  if (shape.type == KvType::F16) return all_finite_f16(blocks);
+  for (std::size_t head = 0; head < blocks.size(); head += shape.head_bytes())
+    if (!all_finite_f16(blocks.subspan(head, shape.head_bytes()).subspan(shape.head_elements())))
+      return false;
   return true;
 }
 
@@ -79,7 +100,7 @@ struct KvExport {
   std::uint32_t end_block() const {
     return static_cast<std::uint32_t>(div_ceil(positions.end, kKvBlockPositions));
   }
-  std::size_t block_bytes() const { return 2 * cache.shape_.block_elements() * sizeof(std::uint16_t); }
+  std::size_t block_bytes() const { return cache.shape_.block_bytes(); }
 
   std::size_t payload_bytes() const {
     std::size_t blocks = 0;
@@ -97,8 +118,7 @@ struct KvExport {
       if (pool.layers.empty()) continue;
       for (std::uint32_t b = first_blocks[k]; b < end_block(); ++b) {
         for (std::size_t layer = 0; layer < pool.layers.size(); ++layer, offset += block_bytes()) {
-          std::uint16_t* keys = cache.block_keys(pool, layer, sequence.tables[k].blocks[b]);
-          visit(reinterpret_cast<std::byte*>(keys), slots_in(b, positions), offset);
+          visit(cache.block_keys(pool, layer, sequence.tables[k].blocks[b]), slots_in(b, positions), offset);
         }
       }
     }
@@ -114,6 +134,7 @@ struct KvExport {
     h.end = positions.end;
     h.num_kinds = static_cast<std::uint32_t>(first_blocks.size());
     h.num_ids = static_cast<std::uint32_t>(num_ids);
+    h.kv_type = static_cast<std::uint32_t>(cache.shape_.type);
     return h;
   }
 };
@@ -167,7 +188,8 @@ Result<KvCache::Imported> KvCache::import_range(SequenceId sequence, Bytes expor
   ours.checksum = header->checksum;
   if (std::memcmp(&ours, &*header, sizeof ours) != 0 || header->end > max_context_)
     return fail(ErrorCode::InvalidArgument,
-                "the exported KV is of other layers, another shape or a longer context than this stage's");
+                "the exported KV is of other layers, another shape or KV type, or a longer context than this "
+                "stage's");
   if (needs_ids && header->num_ids == 0)
     return fail(ErrorCode::InvalidArgument,
                 "the exported KV carries no token ids, which a stage with the head needs");
@@ -180,7 +202,7 @@ Result<KvCache::Imported> KvCache::import_range(SequenceId sequence, Bytes expor
     if (first < block_of(header->begin) || first > walk.end_block())
       return not_ours("its first block lies outside its range");
   if (exported.size() - payload != walk.payload_bytes()) return not_ours("its size does not fit its range");
-  if (!all_finite_f16(exported.subspan(payload))) return not_ours("a value is not finite");
+  if (!all_finite(shape_, exported.subspan(payload))) return not_ours("a value is not finite");
 
   Imported imported{walk.positions, std::vector<TokenId>(header->num_ids)};
   if (!imported.ids.empty())

@@ -6,6 +6,7 @@
 
 #include "base/range.h"
 #include "base/result.h"
+#include "kernels/kv_blocks.h"
 #include "kernels/weight_type.h"
 
 namespace shoal {
@@ -52,7 +53,7 @@ struct ModelConfig {
   std::uint32_t num_units() const { return num_layers + 2; }
   std::uint32_t head_unit() const { return num_layers + 1; }
   // f16 K and V.
-  std::uint64_t kv_bytes_per_position_per_layer() const { return 4ull * num_kv_heads * head_dim; }
+  KvShape kv_shape(KvType type) const { return {num_kv_heads, head_dim, type}; }
   // f32 hop, one row.
   std::uint64_t activation_bytes() const { return 4ull * hidden_size; }
 

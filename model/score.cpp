@@ -11,13 +11,15 @@ namespace {
 
 constexpr SequenceId kSequence{1};  // the only one
 
-StageSpec whole_spec(const ModelConfig& config, std::uint32_t max_context, std::uint32_t max_rows) {
+StageSpec whole_spec(const ModelConfig& config, std::uint32_t max_context, std::uint32_t max_rows,
+                     KvType kv_type) {
   StageSpec spec;
   spec.units = Range{0, config.num_units()};
   spec.head_blocks = Range{0, static_cast<std::uint32_t>(div_ceil(config.vocab_size, kHeadBlockRows))};
   spec.max_context = max_context;
   spec.max_rows = max_rows;
   spec.max_sequences = 1;
+  spec.kv.type = kv_type;
   for (const KvKind& kind : kv_kinds(config)) {
     const std::uint32_t window_blocks =
         kind.window == 0 ? max_context : kind.window + max_rows + 2 * kKvBlockPositions;
@@ -39,7 +41,7 @@ ScoredRow scored_row(const CandidateRow& row) {
 
 Result<WholeModel> WholeModel::open(const std::string& path, const KernelTable& kernels,
                                     std::size_t num_threads, std::uint32_t max_context,
-                                    std::uint32_t max_rows) {
+                                    std::uint32_t max_rows, KvType kv_type) {
   Result<GgufFile> file = GgufFile::open(path);
   if (!file) return fail(file.error());
   WholeModel model;
@@ -49,8 +51,8 @@ Result<WholeModel> WholeModel::open(const std::string& path, const KernelTable& 
   model.config_ = *std::move(config);
   model.pool_ = std::make_unique<ThreadPool>(num_threads);
   model.source_ = std::make_unique<GgufShardSource>(*model.file_, *model.pool_);
-  const StageSpec spec =
-      whole_spec(model.config_, max_context == 0 ? model.config_.max_seq_len : max_context, max_rows);
+  const StageSpec spec = whole_spec(model.config_, max_context == 0 ? model.config_.max_seq_len : max_context,
+                                    max_rows, kv_type);
   Result<std::unique_ptr<StageBackend>> stage = open_cpu_stage(
       spec, model.config_, tensor_specs(model.config_, *model.file_), *model.source_, kernels, *model.pool_);
   if (!stage) return fail(stage.error().during("opening " + path));

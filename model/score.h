@@ -42,9 +42,11 @@ struct Score {
 class WholeModel {
  public:
   // num_threads >= 1, counting the caller. max_context: positions, at most the model's; 0: the model's.
+  // kv_type: how keys and values are kept.
   // Errors: what GgufFile::open and read_model_config say, OutOfMemory.
   static Result<WholeModel> open(const std::string& path, const KernelTable& kernels, std::size_t num_threads,
-                                 std::uint32_t max_context, std::uint32_t max_rows);
+                                 std::uint32_t max_context, std::uint32_t max_rows,
+                                 KvType kv_type = KvType::F16);
 
   const ModelConfig& config() const { return config_; }
   const GgufFile& file() const { return *file_; }

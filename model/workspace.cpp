@@ -50,8 +50,8 @@ void lay_out_layers(Arena& arena, Workspace& w, const StageSpec& spec, const Mod
   w.attention = arena.take<float>(num_threads * w.attention_floats);
   w.tiles = arena.take<RowTile>(rows);
   const std::size_t tables = kMaxGroupsPerStep * div_ceil(spec.max_context, kKvBlockPositions);
-  w.keys = arena.take<std::uint16_t*>(tables);
-  w.values = arena.take<std::uint16_t*>(tables);
+  w.keys = arena.take<std::byte*>(tables);
+  w.values = arena.take<std::byte*>(tables);
 }
 
 void lay_out_head(Arena& arena, Workspace& w, const StageSpec& spec, const ModelConfig& config,

@@ -70,13 +70,13 @@ struct Workspace {
   float* sin = nullptr;        // as cos
   float* attention = nullptr;  // [threads, attention_floats]
   std::size_t attention_floats = 0;
-  std::uint16_t** keys = nullptr;    // [kMaxGroupsPerStep, table_entries] of the layer at work
-  std::uint16_t** values = nullptr;  // as keys
-  RowPlace* rows = nullptr;          // [max_rows]
-  RowTile* tiles = nullptr;          // [max_rows] at most
-  WantedRow* wanted = nullptr;       // [max_rows]
-  float* logits = nullptr;           // [2 * kHeadTileRows, head rows here]
-  float* candidates = nullptr;       // [threads, 2 * head rows here]
+  std::byte** keys = nullptr;    // [kMaxGroupsPerStep, table_entries] of the layer at work
+  std::byte** values = nullptr;  // as keys
+  RowPlace* rows = nullptr;      // [max_rows]
+  RowTile* tiles = nullptr;      // [max_rows] at most
+  WantedRow* wanted = nullptr;   // [max_rows]
+  float* logits = nullptr;       // [2 * kHeadTileRows, head rows here]
+  float* candidates = nullptr;   // [threads, 2 * head rows here]
 
   static Workspace lay_out(Arena& arena, const StageSpec& spec, const ModelConfig& config,
                            std::size_t num_threads);

@@ -20,7 +20,7 @@ namespace shoal {
 // bounds everything: what a state machine is handed has sane sizes, but not necessarily sense (an unknown
 // sequence, a stale epoch: that is the state machine's business).
 
-inline constexpr std::uint32_t kProtocolVersion = 2;
+inline constexpr std::uint32_t kProtocolVersion = 3;
 inline constexpr DeviceId kHub{0};
 
 // ---- Joining (join lane; under the join token's key pair) -----------------------------------
@@ -216,6 +216,7 @@ struct PlanMessage {
   std::uint32_t max_sequences = 0;
   std::vector<std::uint32_t> kv_blocks;  // per kind
   std::uint32_t log_bytes = 0;           // how many bytes of sent frames to keep for repeats
+  std::uint8_t kv_type = 0;              // KvType: how every stage keeps keys and values
   friend bool operator==(const PlanMessage&, const PlanMessage&) = default;
 };
 

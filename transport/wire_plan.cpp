@@ -111,7 +111,8 @@ flatbuffers::Offset<void> pack_body(Builder& builder, const PlanMessage& m) {
   const auto kv_blocks = pack_u32(builder, m.kv_blocks);
   const auto model = pack_sha256<fb::Sha256>(m.model);
   return fb::CreatePlanMessage(builder, raw(m.epoch), raw(m.pipeline), &model, config, stage_vector, peers,
-                               tensors, m.max_context, m.max_rows, m.max_sequences, kv_blocks, m.log_bytes)
+                               tensors, m.max_context, m.max_rows, m.max_sequences, kv_blocks, m.log_bytes,
+                               m.kv_type)
       .Union();
 }
 
@@ -147,6 +148,7 @@ Result<Message> unpack_plan(const void* table) {
   m.max_sequences = from.max_sequences();
   m.kv_blocks = unpack.scalars(from.kv_blocks(), kMaxKvKinds, "PlanMessage.kv_blocks: too many kinds");
   m.log_bytes = from.log_bytes();
+  m.kv_type = from.kv_type();
   return unpack.done(std::move(m));
 }
 

@@ -53,9 +53,20 @@ Status check_plan(const PlanMessage& plan, const ModelConfig& config) {
   }
   if (!plan.stages.empty() && next != config.num_units())
     return fail(ErrorCode::Corrupt, "the plan's stages end before the head");
+  if (const Result<KvBudget> kv = kv_budget_of(plan); !kv) return fail(kv.error());
   if (const Result<std::vector<TensorSpec>> specs = tensor_specs_of(plan.tensors); !specs)
     return fail(specs.error());
   return {};
+}
+
+Result<KvBudget> kv_budget_of(const PlanMessage& plan) {
+  const std::optional<KvType> type = kv_type_from(plan.kv_type);
+  if (!type) {
+    return fail(ErrorCode::Unsupported, "the plan keeps keys and values as type " +
+                                            std::to_string(plan.kv_type) +
+                                            ", which this worker does not know: upgrade it");
+  }
+  return KvBudget{.blocks = plan.kv_blocks, .type = *type};
 }
 
 }  // namespace shoal

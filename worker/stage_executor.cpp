@@ -56,12 +56,14 @@ Status StageExecutor::open_stage(const PlanMessage& plan, std::uint32_t index) {
   const StageAssignment& assignment = plan.stages[index];
   Result<std::vector<TensorSpec>> tensors = tensor_specs_of(plan.tensors);
   if (!tensors) return fail(tensors.error());
+  Result<KvBudget> kv = kv_budget_of(plan);
+  if (!kv) return fail(kv.error());
   const StageSpec spec{.units = assignment.units,
                        .head_blocks = assignment.head_blocks,
                        .max_context = plan.max_context,
                        .max_rows = plan.max_rows,
                        .max_sequences = plan.max_sequences,
-                       .kv = KvBudget{plan.kv_blocks}};
+                       .kv = *std::move(kv)};
   Result<std::unique_ptr<StageBackend>> backend =
       open_cpu_stage(spec, config_, *tensors, source_, kernels_, pool_);
   if (!backend) return fail(backend.error());

@@ -10,6 +10,7 @@
 #include "cli/bench.h"
 #include "cli/bench_tables.h"
 #include "cli/commands.h"
+#include "cli/kv_type_option.h"
 #include "cli/models.h"
 #include "cli/progress_bar.h"
 #include "cli/server_options.h"
@@ -27,6 +28,7 @@ struct Arguments {
   std::vector<std::uint32_t> prefill = {128, 512, 2048};
   std::vector<std::uint32_t> depths = {0, 1024, 4096};
   std::vector<std::uint32_t> batches = {1, 4, 16};
+  KvType kv_type = KvType::F16;
   std::uint32_t decode = 128;
   std::uint32_t repeat = 5;
   bool operations = false;
@@ -56,6 +58,7 @@ Result<BenchTask> task_of(const Arguments& arguments) {
                  .prefill = sorted(arguments.prefill, true),
                  .depths = sorted(arguments.depths, false),
                  .batches = sorted(arguments.batches, true),
+                 .kv_type = arguments.kv_type,
                  .decode = arguments.decode,
                  .repeat = arguments.repeat,
                  .probes = !arguments.no_probes,
@@ -114,6 +117,8 @@ void add_bench_command(CLI::App& app, int& status) {
       ->default_str("0,1024,4096");
   add_list(*command, "--batch", a.batches, 0, kMaxGroupsPerStep, "decode so many sequences together; 0: none")
       ->default_str("1,4,16");
+  add_kv_type_option(*command, "how keys and values are kept (default: f16)",
+                     [&a](KvType type) { a.kv_type = type; });
   command->add_option("--repeat", a.repeat, "samples of each figure, taken in turn")
       ->type_name("N")
       ->check(CLI::Range(1, 1000))

@@ -6,6 +6,7 @@
 #include "cli/cluster_bounds.h"
 #include "cli/commands.h"
 #include "cli/compact_help.h"
+#include "cli/kv_type_option.h"
 #include "cli/models.h"
 #include "cli/own_addresses.h"
 #include "cli/paths.h"
@@ -98,6 +99,8 @@ void add_coordinator_command(CLI::App& app, int& status) {
           "wait for so many devices before the first plan");
   bounded("--context", options.cluster.max_context, kContextBounds, "positions per request");
   bounded("--kv-positions", options.cluster.kv_positions, kKvPositionsBounds, "positions over all requests");
+  add_kv_type_option(*command, "how keys and values are kept (default: f16); q8 takes about half the memory",
+                     [&options](KvType type) { options.cluster.kv_type = type; });
   bounded("--max-sequences", options.cluster.max_sequences, kMaxSequencesBounds, "requests at once");
   number("--prefill-chunk", options.cluster.scheduler.prefill_chunk, "rows of a prompt per step")
       ->check(CLI::Range(1, 512))

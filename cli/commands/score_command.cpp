@@ -9,6 +9,7 @@
 
 #include "base/sampling.h"
 #include "cli/commands.h"
+#include "cli/kv_type_option.h"
 #include "cli/models.h"
 #include "cli/progress_bar.h"
 #include "cli/score_source.h"
@@ -135,6 +136,8 @@ void add_score_command(CLI::App& app, int& status) {
   command->add_option("--threads", arguments->on_file.num_threads, "with --model (default: every core)")
       ->type_name("N")
       ->check(CLI::Range(1, 1024));
+  add_kv_type_option(*command, "with --model: how keys and values are kept (default: f16)",
+                     [arguments = arguments.get()](KvType type) { arguments->on_file.kv_type = type; });
   command
       ->add_option("--kernels", arguments->on_file.kernels,
                    "with --model: scalar, avx2, avxvnni, avx512, amx (default: the fastest)")

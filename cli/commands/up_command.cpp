@@ -9,6 +9,7 @@
 
 #include "cli/cluster_config.h"
 #include "cli/commands.h"
+#include "cli/kv_type_option.h"
 #include "cli/models.h"
 #include "cli/own_addresses.h"
 #include "cli/paths.h"
@@ -27,6 +28,7 @@ struct Arguments {
   std::optional<std::uint16_t> port;
   std::optional<std::uint16_t> cluster_port;
   std::optional<std::uint32_t> min_stages;
+  std::optional<KvType> kv_type;
   std::string state = state_directory();
   bool no_restart = false;
   bool verbose = false;
@@ -38,6 +40,7 @@ Status override_config(const Arguments& arguments, ClusterConfig& config) {
   if (arguments.port) config.http_port = *arguments.port;
   if (arguments.cluster_port) config.cluster_port = *arguments.cluster_port;
   if (arguments.min_stages) config.min_stages = *arguments.min_stages;
+  if (arguments.kv_type) config.kv_type = name_of(*arguments.kv_type);
   if (config.min_stages > config.devices.size()) {
     return fail(ErrorCode::InvalidArgument, "--min-stages is " + std::to_string(config.min_stages) + " but " +
                                                 config.path + " lists only " +
@@ -135,6 +138,8 @@ void add_up_command(CLI::App& app, int& status) {
   command->add_option("--min-stages", arguments->min_stages, "split over at least so many devices")
       ->type_name("N")
       ->check(CLI::Range(1, 64));
+  add_kv_type_option(*command, "how keys and values are kept: in q8 about half the memory",
+                     [arguments = arguments.get()](KvType type) { arguments->kv_type = type; });
   command->add_option("--state", arguments->state, "keys, stores and logs")
       ->type_name("DIR")
       ->default_str(arguments->state);

@@ -16,6 +16,18 @@ __m256 load_few_f16(const std::uint16_t* from, std::size_t n) {
   return load_f16(halves);
 }
 
+// Eight codes of q8.
+__m256 load_codes(const std::byte* from) {
+  const __m128i codes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(codes));
+}
+
+__m256 load_few_codes(const std::byte* from, std::size_t n) {
+  std::byte codes[8] = {};
+  for (std::size_t i = 0; i < n; ++i) codes[i] = from[i];
+  return load_codes(codes);
+}
+
 void prefetch(const void* line) { _mm_prefetch(static_cast<const char*>(line), _MM_HINT_T0); }
 
 // Keys of dimension d: 16 positions of the chunk from 16*unit on, as two vectors.
@@ -24,8 +36,23 @@ struct HalfKeys {
   const std::uint16_t* next;
 
   HalfKeys(const ChunkKv& kv, std::size_t unit)
-      : at(kv.keys[unit / 2] + 16 * (unit % 2)), next(kv.next_keys[unit / 2]) {}
+      : at(halves_at(kv.keys[unit / 2]) + 16 * (unit % 2)), next(halves_at(kv.next_keys[unit / 2])) {}
   __m256 load(std::size_t v, std::size_t d) const { return load_f16(at + 8 * v + d * kKvBlockPositions); }
+  void fetch_next(std::size_t d) const { prefetch(next + d * kKvBlockPositions); }
+};
+struct Q8Keys {
+  const std::byte* at;
+  const std::byte* next;
+  const float* scales;
+
+  Q8Keys(const ChunkKv& kv, std::size_t unit)
+      : at(kv.keys[unit / 2] + 16 * (unit % 2)),
+        next(kv.next_keys[unit / 2]),
+        scales(kv.key_scales + 16 * unit) {}
+  __m256 load(std::size_t v, std::size_t d) const {
+    const float* own = scales + d / kKvScaleDims * kAttentionChunk + 8 * v;
+    return _mm256_mul_ps(_mm256_loadu_ps(own), load_codes(at + 8 * v + d * kKvBlockPositions));
+  }
   void fetch_next(std::size_t d) const { prefetch(next + d * kKvBlockPositions); }
 };
 struct FloatKeys {
@@ -101,21 +128,45 @@ struct HalfValues {
   const ChunkKv& kv;
   std::size_t head_dim;
 
-  const std::uint16_t* row(std::size_t j, std::size_t d) const {
+  struct Row {
+    const std::uint16_t* at;
+    __m256 load(std::size_t v) const { return load_f16(at + 8 * v); }
+    __m256 load_few(std::size_t v, std::size_t n) const { return load_few_f16(at + 8 * v, n); }
+  };
+  Row row(std::size_t j, std::size_t d) const {
+    const std::size_t at = j % kKvBlockPositions * head_dim + d;
+    prefetch(halves_at(kv.next_values[j / kKvBlockPositions]) + at);
+    return {halves_at(kv.values[j / kKvBlockPositions]) + at};
+  }
+};
+struct Q8Values {
+  const ChunkKv& kv;
+  std::size_t head_dim;
+
+  struct Row {
+    const std::byte* at;
+    const float* scale;  // of the 32 dimensions that these 16 lie in
+    __m256 load(std::size_t v) const { return _mm256_mul_ps(_mm256_set1_ps(*scale), load_codes(at + 8 * v)); }
+    __m256 load_few(std::size_t v, std::size_t n) const {
+      return _mm256_mul_ps(_mm256_set1_ps(*scale), load_few_codes(at + 8 * v, n));
+    }
+  };
+  Row row(std::size_t j, std::size_t d) const {
     const std::size_t at = j % kKvBlockPositions * head_dim + d;
     prefetch(kv.next_values[j / kKvBlockPositions] + at);
-    return kv.values[j / kKvBlockPositions] + at;
+    return {kv.values[j / kKvBlockPositions] + at, kv.value_scales + d / kKvScaleDims * kAttentionChunk + j};
   }
-  static __m256 load(const std::uint16_t* at) { return load_f16(at); }
-  static __m256 load_few(const std::uint16_t* at, std::size_t n) { return load_few_f16(at, n); }
 };
 struct FloatValues {
   const ChunkKv& kv;
   std::size_t head_dim;
 
-  const float* row(std::size_t j, std::size_t d) const { return kv.float_values + j * padded(head_dim) + d; }
-  static __m256 load(const float* at) { return _mm256_loadu_ps(at); }
-  static __m256 load_few(const float* at, std::size_t) { return _mm256_loadu_ps(at); }  // padded
+  struct Row {
+    const float* at;
+    __m256 load(std::size_t v) const { return _mm256_loadu_ps(at + 8 * v); }
+    __m256 load_few(std::size_t v, std::size_t) const { return load(v); }  // padded
+  };
+  Row row(std::size_t j, std::size_t d) const { return {kv.float_values + j * padded(head_dim) + d}; }
 };
 
 // Eight dimensions of a query from d on, of which there may be fewer or none.
@@ -144,9 +195,9 @@ template <std::size_t Q, bool whole, typename Values>
     high[i] = merging ? _mm256_setzero_ps() : _mm256_loadu_ps(sums + i * stride + d + 8);
   }
   for (std::size_t j = begin; j < end; ++j) {
-    const auto* row = values.row(j, d);
-    const __m256 v_low = whole ? values.load(row) : values.load_few(row, in_low);
-    const __m256 v_high = whole ? values.load(row + 8) : values.load_few(row + 8, in_high);
+    const auto row = values.row(j, d);
+    const __m256 v_low = whole ? row.load(0) : row.load_few(0, in_low);
+    const __m256 v_high = whole ? row.load(1) : row.load_few(1, in_high);
 #pragma GCC unroll 8
     for (std::size_t i = 0; i < Q; ++i) {
       const __m256 weight = _mm256_set1_ps(weights[i * kAttentionChunk + j]);
@@ -193,12 +244,35 @@ struct Vectors {
     }
   }
 
+  static void q8_keys_to_float(const std::byte* keys, const float* scales, std::size_t head_dim, float* out) {
+    for (std::size_t d = 0; d < head_dim; ++d, keys += kKvBlockPositions, out += kAttentionChunk) {
+      const float* own = scales + d / kKvScaleDims * kAttentionChunk;
+#pragma GCC unroll 4
+      for (std::size_t i = 0; i < kKvBlockPositions; i += 8)
+        _mm256_storeu_ps(out + i, _mm256_mul_ps(_mm256_loadu_ps(own + i), load_codes(keys + i)));
+    }
+  }
+
+  static void q8_values_to_float(const std::byte* values, const float* scales, std::size_t head_dim,
+                                 float* out) {
+    for (std::size_t j = 0; j < kKvBlockPositions; ++j, values += head_dim, out += padded(head_dim)) {
+      for (std::size_t d = 0; d < padded(head_dim); d += 8) {
+        const std::size_t left = d < head_dim ? head_dim - d : 0;
+        const __m256 codes = left >= 8 ? load_codes(values + d) : load_few_codes(values + d, left);
+        const float scale = left == 0 ? 0.0f : scales[d / kKvScaleDims * kAttentionChunk + j];
+        _mm256_storeu_ps(out + d, _mm256_mul_ps(_mm256_set1_ps(scale), codes));
+      }
+    }
+  }
+
   template <std::size_t Q>
   static void scores(const float* const* q, const ChunkKv& kv, std::size_t head_dim, std::size_t first,
                      std::size_t end, float* out) {
     for (std::size_t unit = first; unit < end; ++unit) {
       if (kv.float_keys) {
         unit_scores<Q>(q, FloatKeys(kv, unit), head_dim, out + 16 * unit);
+      } else if (kv.key_scales) {
+        unit_scores<Q>(q, Q8Keys(kv, unit), head_dim, out + 16 * unit);
       } else {
         unit_scores<Q>(q, HalfKeys(kv, unit), head_dim, out + 16 * unit);
       }
@@ -232,6 +306,8 @@ struct Vectors {
                      std::size_t end, float* sums, const Merging* merging) {
     if (kv.float_values) {
       chunk_values<Q>(weights, FloatValues{kv, head_dim}, begin, end, sums, merging);
+    } else if (kv.value_scales) {
+      chunk_values<Q>(weights, Q8Values{kv, head_dim}, begin, end, sums, merging);
     } else {
       chunk_values<Q>(weights, HalfValues{kv, head_dim}, begin, end, sums, merging);
     }

@@ -18,8 +18,8 @@ void add(float* a, const float* b, std::size_t n);
 void scale(float* x, float s, std::size_t n);
 void rope(float* x, std::size_t num_heads, std::size_t head_dim, std::size_t dim, const float* cos,
           const float* sin, bool interleaved);
-void kv_store(const float* k, const float* v, const KvShape& shape, std::size_t slot,
-              std::uint16_t* key_block, std::uint16_t* value_block);
+void kv_store(const float* k, const float* v, const KvShape& shape, std::size_t slot, std::byte* key_block,
+              std::byte* value_block);
 void attention(const AttentionRows& rows, const KvShape& shape, std::size_t num_heads, Range heads,
                float scale, float* scratch);
 MaxSum max_sum(const float* x, std::size_t n);

@@ -9,6 +9,12 @@ __m512 load_f16(const std::uint16_t* from) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
 }
 
+// 16 codes of q8.
+__m512 load_codes(const std::byte* from) {
+  const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(codes));
+}
+
 void prefetch(const void* line) { _mm_prefetch(static_cast<const char*>(line), _MM_HINT_T0); }
 
 // Keys of dimension d, lanes are positions [16u, 16u + 16) of the chunk.
@@ -16,12 +22,23 @@ struct HalfKeys {
   const ChunkKv& kv;
 
   __m512 load(std::size_t unit, std::size_t d) const {
-    return load_f16(kv.keys[unit / 2] + 16 * (unit % 2) + d * kKvBlockPositions);
+    return load_f16(halves_at(kv.keys[unit / 2]) + 16 * (unit % 2) + d * kKvBlockPositions);
   }
   void fetch_next(std::size_t d) const {
-    prefetch(kv.next_keys[0] + d * kKvBlockPositions);
-    prefetch(kv.next_keys[1] + d * kKvBlockPositions);
+    prefetch(halves_at(kv.next_keys[0]) + d * kKvBlockPositions);
+    prefetch(halves_at(kv.next_keys[1]) + d * kKvBlockPositions);
   }
+};
+struct Q8Keys {
+  const ChunkKv& kv;
+
+  __m512 load(std::size_t unit, std::size_t d) const {
+    const float* scales = kv.key_scales + d / kKvScaleDims * kAttentionChunk + 16 * unit;
+    const std::byte* codes = kv.keys[unit / 2] + 16 * (unit % 2) + d * kKvBlockPositions;
+    return _mm512_mul_ps(_mm512_loadu_ps(scales), load_codes(codes));
+  }
+  // Two dimensions a line: the blocks take turns.
+  void fetch_next(std::size_t d) const { prefetch(kv.next_keys[d % 2] + d / 2 * 2 * kKvBlockPositions); }
 };
 struct FloatKeys {
   const ChunkKv& kv;
@@ -147,9 +164,31 @@ struct HalfValues {
   };
   Row row(std::size_t j, std::size_t d) const {
     const std::size_t at = j % kKvBlockPositions * head_dim + d;
+    const std::uint16_t* next = halves_at(kv.next_values[j / kKvBlockPositions]) + at;
+    prefetch(next);
+    prefetch(next + 32);
+    return {halves_at(kv.values[j / kKvBlockPositions]) + at};
+  }
+};
+struct Q8Values {
+  const ChunkKv& kv;
+  std::size_t head_dim;
+
+  struct Row {
+    const std::byte* at;
+    const float* scale;  // of the 32 dimensions that `at` lies in
+    __m512 load(std::size_t v, __mmask16 lanes) const {
+      const __m512i codes = _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(lanes, at + 16 * v));
+      return _mm512_mul_ps(_mm512_set1_ps(*scale), _mm512_cvtepi32_ps(codes));
+    }
+    __m512 load(std::size_t v) const {
+      return _mm512_mul_ps(_mm512_set1_ps(scale[v / 2 * kAttentionChunk]), load_codes(at + 16 * v));
+    }
+  };
+  Row row(std::size_t j, std::size_t d) const {
+    const std::size_t at = j % kKvBlockPositions * head_dim + d;
     prefetch(kv.next_values[j / kKvBlockPositions] + at);
-    prefetch(kv.next_values[j / kKvBlockPositions] + at + 32);
-    return {kv.values[j / kKvBlockPositions] + at};
+    return {kv.values[j / kKvBlockPositions] + at, kv.value_scales + d / kKvScaleDims * kAttentionChunk + j};
   }
 };
 struct FloatValues {
@@ -236,11 +275,31 @@ struct Vectors {
     }
   }
 
+  static void q8_keys_to_float(const std::byte* keys, const float* scales, std::size_t head_dim, float* out) {
+    for (std::size_t d = 0; d < head_dim; ++d, keys += kKvBlockPositions, out += kAttentionChunk) {
+      const float* own = scales + d / kKvScaleDims * kAttentionChunk;
+      _mm512_storeu_ps(out, _mm512_mul_ps(_mm512_loadu_ps(own), load_codes(keys)));
+      _mm512_storeu_ps(out + 16, _mm512_mul_ps(_mm512_loadu_ps(own + 16), load_codes(keys + 16)));
+    }
+  }
+
+  static void q8_values_to_float(const std::byte* values, const float* scales, std::size_t head_dim,
+                                 float* out) {
+    for (std::size_t j = 0; j < kKvBlockPositions; ++j, values += head_dim, out += padded(head_dim)) {
+      for (std::size_t d = 0; d < head_dim; d += 16) {
+        const Q8Values::Row row = {values + d, scales + d / kKvScaleDims * kAttentionChunk + j};
+        _mm512_storeu_ps(out + d, row.load(0, lanes_at(d, head_dim)));
+      }
+    }
+  }
+
   template <std::size_t Q>
   static void scores(const float* const* q, const ChunkKv& kv, std::size_t head_dim, std::size_t first,
                      std::size_t end, float* out) {
     if (kv.float_keys) {
       chunk_scores<Q>(q, FloatKeys{kv}, head_dim, first, end, out);
+    } else if (kv.key_scales) {
+      chunk_scores<Q>(q, Q8Keys{kv}, head_dim, first, end, out);
     } else {
       chunk_scores<Q>(q, HalfKeys{kv}, head_dim, first, end, out);
     }
@@ -257,6 +316,8 @@ struct Vectors {
                      std::size_t end, float* sums, const Merging* merging) {
     if (kv.float_values) {
       chunk_values<Q>(weights, FloatValues{kv, head_dim}, begin, end, sums, merging);
+    } else if (kv.value_scales) {
+      chunk_values<Q>(weights, Q8Values{kv, head_dim}, begin, end, sums, merging);
     } else {
       chunk_values<Q>(weights, HalfValues{kv, head_dim}, begin, end, sums, merging);
     }

@@ -1,5 +1,6 @@
 #include "kernels/avx512/kernels.h"
 #include "kernels/avx512/math.h"
+#include "kernels/kv_rows.h"
 
 namespace shoal::avx512 {
 namespace {
@@ -23,16 +24,26 @@ void store_value(const float* v, std::size_t head_dim, std::uint16_t* values) {
   }
 }
 
-}  // namespace
-
-void kv_store(const float* k, const float* v, const KvShape& shape, std::size_t slot,
-              std::uint16_t* key_block, std::uint16_t* value_block) {
+void store_f16_rows(const float* k, const float* v, const KvShape& shape, std::size_t slot,
+                    std::uint16_t* key_block, std::uint16_t* value_block) {
   const std::size_t head_dim = shape.head_dim;
   for (std::size_t head = 0; head < shape.num_kv_heads; ++head) {
     const std::size_t begin = head * head_dim * kKvBlockPositions;
     store_key(k + head * head_dim, head_dim, key_block + begin + slot);
     store_value(v + head * head_dim, head_dim, value_block + begin + slot * head_dim);
   }
+}
+
+std::uint16_t one_to_f16(float x) { return _cvtss_sh(x, _MM_FROUND_TO_NEAREST_INT); }
+
+}  // namespace
+
+void kv_store(const float* k, const float* v, const KvShape& shape, std::size_t slot, std::byte* key_block,
+              std::byte* value_block) {
+  if (shape.type == KvType::Q8)
+    return store_q8<quantise_rows, one_to_f16>(k, v, shape, slot, key_block, value_block);
+  store_f16_rows(k, v, shape, slot, reinterpret_cast<std::uint16_t*>(key_block),
+                 reinterpret_cast<std::uint16_t*>(value_block));
 }
 
 }  // namespace shoal::avx512

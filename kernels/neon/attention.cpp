@@ -14,6 +14,18 @@ float32x4_t load_few_f16(const std::uint16_t* from, std::size_t n) {
   return load_f16(halves);
 }
 
+// Four codes of q8, of which there may be fewer.
+float32x4_t load_few_codes(const std::byte* from, std::size_t n) {
+  std::int8_t codes[2 * kLanes] = {};
+  __builtin_memcpy(codes, from, n < kLanes ? n : kLanes);
+  return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vld1_s8(codes)))));
+}
+float32x4_t load_codes(const std::byte* from) {
+  std::uint32_t codes;
+  __builtin_memcpy(&codes, from, sizeof codes);
+  return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vcreate_s8(codes)))));
+}
+
 void prefetch(const void* line) { __builtin_prefetch(line); }
 
 // Keys of dimension d: 16 positions of the chunk from 16*unit on, as four vectors.
@@ -22,9 +34,24 @@ struct HalfKeys {
   const std::uint16_t* next;
 
   HalfKeys(const ChunkKv& kv, std::size_t unit)
-      : at(kv.keys[unit / 2] + kUnit * (unit % 2)), next(kv.next_keys[unit / 2]) {}
+      : at(halves_at(kv.keys[unit / 2]) + kUnit * (unit % 2)), next(halves_at(kv.next_keys[unit / 2])) {}
   float32x4_t load(std::size_t v, std::size_t d) const {
     return load_f16(at + v * kLanes + d * kKvBlockPositions);
+  }
+  void fetch_next(std::size_t d) const { prefetch(next + d * kKvBlockPositions); }
+};
+struct Q8Keys {
+  const std::byte* at;
+  const std::byte* next;
+  const float* scales;
+
+  Q8Keys(const ChunkKv& kv, std::size_t unit)
+      : at(kv.keys[unit / 2] + kUnit * (unit % 2)),
+        next(kv.next_keys[unit / 2]),
+        scales(kv.key_scales + kUnit * unit) {}
+  float32x4_t load(std::size_t v, std::size_t d) const {
+    const float* own = scales + d / kKvScaleDims * kAttentionChunk + v * kLanes;
+    return vmulq_f32(vld1q_f32(own), load_codes(at + v * kLanes + d * kKvBlockPositions));
   }
   void fetch_next(std::size_t d) const { prefetch(next + d * kKvBlockPositions); }
 };
@@ -82,21 +109,45 @@ struct HalfValues {
   const ChunkKv& kv;
   std::size_t head_dim;
 
-  const std::uint16_t* row(std::size_t j, std::size_t d) const {
+  struct Row {
+    const std::uint16_t* at;
+    float32x4_t load(std::size_t v) const { return load_f16(at + v * kLanes); }
+    float32x4_t load_few(std::size_t v, std::size_t n) const { return load_few_f16(at + v * kLanes, n); }
+  };
+  Row row(std::size_t j, std::size_t d) const {
+    const std::size_t at = j % kKvBlockPositions * head_dim + d;
+    prefetch(halves_at(kv.next_values[j / kKvBlockPositions]) + at);
+    return {halves_at(kv.values[j / kKvBlockPositions]) + at};
+  }
+};
+struct Q8Values {
+  const ChunkKv& kv;
+  std::size_t head_dim;
+
+  struct Row {
+    const std::byte* at;
+    const float* scale;  // of the 32 dimensions that these 16 lie in
+    float32x4_t load(std::size_t v) const { return vmulq_n_f32(load_codes(at + v * kLanes), *scale); }
+    float32x4_t load_few(std::size_t v, std::size_t n) const {
+      return vmulq_n_f32(load_few_codes(at + v * kLanes, n), *scale);
+    }
+  };
+  Row row(std::size_t j, std::size_t d) const {
     const std::size_t at = j % kKvBlockPositions * head_dim + d;
     prefetch(kv.next_values[j / kKvBlockPositions] + at);
-    return kv.values[j / kKvBlockPositions] + at;
+    return {kv.values[j / kKvBlockPositions] + at, kv.value_scales + d / kKvScaleDims * kAttentionChunk + j};
   }
-  static float32x4_t load(const std::uint16_t* at) { return load_f16(at); }
-  static float32x4_t load_few(const std::uint16_t* at, std::size_t n) { return load_few_f16(at, n); }
 };
 struct FloatValues {
   const ChunkKv& kv;
   std::size_t head_dim;
 
-  const float* row(std::size_t j, std::size_t d) const { return kv.float_values + j * padded(head_dim) + d; }
-  static float32x4_t load(const float* at) { return vld1q_f32(at); }
-  static float32x4_t load_few(const float* at, std::size_t) { return vld1q_f32(at); }  // padded
+  struct Row {
+    const float* at;
+    float32x4_t load(std::size_t v) const { return vld1q_f32(at + v * kLanes); }
+    float32x4_t load_few(std::size_t v, std::size_t) const { return load(v); }  // padded
+  };
+  Row row(std::size_t j, std::size_t d) const { return {kv.float_values + j * padded(head_dim) + d}; }
 };
 
 // Four dimensions of a query from d on, of which there may be fewer or none.
@@ -122,12 +173,12 @@ template <std::size_t Q, bool whole, typename Values>
       o[i][v] = merging ? vdupq_n_f32(0.0f) : vld1q_f32(sums + i * stride + d + v * kLanes);
   }
   for (std::size_t j = begin; j < end; ++j) {
-    const auto* row = values.row(j, d);
+    const auto row = values.row(j, d);
     float32x4_t value[kUnitVectors];
 #pragma GCC unroll 4
     for (std::size_t v = 0; v < kUnitVectors; ++v) {
       const std::size_t at = v * kLanes;
-      value[v] = whole ? values.load(row + at) : values.load_few(row + at, left > at ? left - at : 0);
+      value[v] = whole ? row.load(v) : row.load_few(v, left > at ? left - at : 0);
     }
 #pragma GCC unroll 8
     for (std::size_t i = 0; i < Q; ++i) {
@@ -176,12 +227,35 @@ struct Vectors {
     }
   }
 
+  static void q8_keys_to_float(const std::byte* keys, const float* scales, std::size_t head_dim, float* out) {
+    for (std::size_t d = 0; d < head_dim; ++d, keys += kKvBlockPositions, out += kAttentionChunk) {
+      const float* own = scales + d / kKvScaleDims * kAttentionChunk;
+#pragma GCC unroll 8
+      for (std::size_t i = 0; i < kKvBlockPositions; i += kLanes)
+        vst1q_f32(out + i, vmulq_f32(vld1q_f32(own + i), load_codes(keys + i)));
+    }
+  }
+
+  static void q8_values_to_float(const std::byte* values, const float* scales, std::size_t head_dim,
+                                 float* out) {
+    for (std::size_t j = 0; j < kKvBlockPositions; ++j, values += head_dim, out += padded(head_dim)) {
+      for (std::size_t d = 0; d < padded(head_dim); d += kLanes) {
+        const std::size_t left = d < head_dim ? head_dim - d : 0;
+        const float32x4_t codes = left >= kLanes ? load_codes(values + d) : load_few_codes(values + d, left);
+        const float scale = left == 0 ? 0.0f : scales[d / kKvScaleDims * kAttentionChunk + j];
+        vst1q_f32(out + d, vmulq_n_f32(codes, scale));
+      }
+    }
+  }
+
   template <std::size_t Q>
   static void scores(const float* const* q, const ChunkKv& kv, std::size_t head_dim, std::size_t first,
                      std::size_t end, float* out) {
     for (std::size_t unit = first; unit < end; ++unit) {
       if (kv.float_keys) {
         unit_scores<Q>(q, FloatKeys(kv, unit), head_dim, out + kUnit * unit);
+      } else if (kv.key_scales) {
+        unit_scores<Q>(q, Q8Keys(kv, unit), head_dim, out + kUnit * unit);
       } else {
         unit_scores<Q>(q, HalfKeys(kv, unit), head_dim, out + kUnit * unit);
       }
@@ -212,6 +286,8 @@ struct Vectors {
                      std::size_t end, float* sums, const Merging* merging) {
     if (kv.float_values) {
       chunk_values<Q>(weights, FloatValues{kv, head_dim}, begin, end, sums, merging);
+    } else if (kv.value_scales) {
+      chunk_values<Q>(weights, Q8Values{kv, head_dim}, begin, end, sums, merging);
     } else {
       chunk_values<Q>(weights, HalfValues{kv, head_dim}, begin, end, sums, merging);
     }

@@ -16,14 +16,25 @@ struct KvHead {
   std::size_t kv_head;
 
   float key(std::size_t position, std::size_t d) const {
-    const std::uint16_t* block = rows.key_blocks[position / kKvBlockPositions];
-    return float_from_f16(
-        block[(kv_head * shape.head_dim + d) * kKvBlockPositions + position % kKvBlockPositions]);
+    const std::size_t slot = position % kKvBlockPositions;
+    return element(rows.key_blocks[position / kKvBlockPositions], d * kKvBlockPositions + slot, slot, d);
   }
   float value(std::size_t position, std::size_t d) const {
-    const std::uint16_t* block = rows.value_blocks[position / kKvBlockPositions];
-    return float_from_f16(
-        block[(kv_head * kKvBlockPositions + position % kKvBlockPositions) * shape.head_dim + d]);
+    const std::size_t slot = position % kKvBlockPositions;
+    return element(rows.value_blocks[position / kKvBlockPositions], slot * shape.head_dim + d, slot, d);
+  }
+
+ private:
+  // `at` counts the head's elements.
+  float element(const std::byte* block, std::size_t at, std::size_t slot, std::size_t d) const {
+    const std::byte* head = block + kv_head * shape.head_bytes();
+    if (shape.type == KvType::F16) return half_at(head, at);
+    const std::byte* scales = head + shape.head_elements();
+    const auto code = static_cast<std::int8_t>(head[at]);
+    return half_at(scales, d / kKvScaleDims * kKvBlockPositions + slot) * static_cast<float>(code);
+  }
+  static float half_at(const std::byte* halves, std::size_t i) {
+    return float_from_f16(reinterpret_cast<const std::uint16_t*>(halves)[i]);
   }
 };
 

@@ -18,14 +18,11 @@ TEST_CASE("no kernel allocates") {
   Random random(71);
   constexpr std::size_t kCols = 256;
   constexpr std::size_t kRows = 25;  // whole tiles of rows, whole vectors and a rest
-  constexpr KvShape kShape = {.num_kv_heads = 1, .head_dim = 64};
   Activations x(random_floats(random, kRows * kCols), kRows, kCols);
   std::vector<float> out(kRows * 40);
   std::vector<float> row = random_floats(random, kCols);
-  std::vector<std::uint16_t> block(2 * kShape.block_elements());
+  std::vector<std::byte> block(KvShape{.num_kv_heads = 1, .head_dim = 64}.block_bytes());
   std::vector<float> scratch(attention_scratch_floats(4, 64));
-  const std::uint16_t* keys[] = {block.data()};
-  const std::uint16_t* values[] = {block.data() + kShape.block_elements()};
   std::vector<PackedMatrix> matrices;
   for (const WeightType type : kAllTypes) matrices.emplace_back(random, type, 40, kCols);
 
@@ -40,9 +37,15 @@ TEST_CASE("no kernel allocates") {
     kernels->add(row.data(), x.x.data(), kCols);
     kernels->scale(row.data(), 0.5f, kCols);
     kernels->rope(row.data(), 4, 64, 64, x.x.data(), x.x.data() + 64, false);
-    kernels->kv_store(row.data(), row.data() + 64, kShape, 0, block.data(),
-                      block.data() + kShape.block_elements());
-    kernels->attention({row.data(), out.data(), keys, values, 0, 0}, kShape, 4, {0, 4}, 0.1f, scratch.data());
+    for (const KvType type : {KvType::F16, KvType::Q8}) {
+      const KvShape shape = {.num_kv_heads = 1, .head_dim = 64, .type = type};
+      const std::byte* keys[] = {block.data()};
+      const std::byte* values[] = {block.data() + shape.half_bytes()};
+      kernels->kv_store(row.data(), row.data() + 64, shape, 0, block.data(),
+                        block.data() + shape.half_bytes());
+      kernels->attention({row.data(), out.data(), keys, values, 0, 0}, shape, 4, {0, 4}, 0.1f,
+                         scratch.data());
+    }
     kernels->max_sum(row.data(), kCols);
     kernels->gumbel(1, 2, 0, row.data(), kCols);
     const std::size_t after = num_allocations();

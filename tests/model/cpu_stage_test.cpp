@@ -154,13 +154,17 @@ TEST_CASE("a stage allocates what cpu_stage_scratch_bytes says, and little besid
     spec.units = units;
     spec.head_blocks = units.end == 8 ? Range{1, 3} : Range{};
     spec.max_rows = 512;
-    auto stage = open_cpu_stage(spec, model.config(), model.specs(), source, scalar_kernels(), pool);
-    REQUIRE(stage);
-    CHECK((*stage)->scratch_bytes() == cpu_stage_scratch_bytes(spec, model.config(), 2));
     const std::uint64_t layers = units.end >= 4 && units.begin < 7 ? (units.begin == 0 ? 6 : 3) : 0;
-    CHECK((*stage)->kv_bytes_allocated() ==
-          layers * 16 * 32 * model.config().kv_bytes_per_position_per_layer());
-    CHECK((*stage)->kv_bytes_allocated() == kv_bytes(model.config(), spec.kv, units));
+    // Two heads of 16 dimensions: keys and values of a position in f16, or in int8 with one f16 scale.
+    for (const auto& [kv_type, position_bytes] :
+         {std::pair{KvType::F16, 2 * 2 * 32}, {KvType::Q8, 2 * 2 * 18}}) {
+      spec.kv.type = kv_type;
+      auto stage = open_cpu_stage(spec, model.config(), model.specs(), source, scalar_kernels(), pool);
+      REQUIRE(stage);
+      CHECK((*stage)->scratch_bytes() == cpu_stage_scratch_bytes(spec, model.config(), 2));
+      CHECK((*stage)->kv_bytes_allocated() == layers * 16 * 32 * static_cast<std::uint64_t>(position_bytes));
+      CHECK((*stage)->kv_bytes_allocated() == kv_bytes(model.config(), spec.kv, units));
+    }
   }
 }
 

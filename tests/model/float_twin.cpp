@@ -1,5 +1,6 @@
 #include "tests/model/float_twin.h"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -12,8 +13,15 @@ namespace {
 using Row = std::vector<double>;
 using Rows = std::vector<Row>;
 
+double rounded_to_11_bits(double x) {
+  int exponent = 0;
+  const double fraction = std::frexp(x, &exponent);
+  return std::ldexp(std::nearbyint(std::ldexp(fraction, 11)), exponent - 11);
+}
+
 struct Twin {
   const TinyModel& model;
+  KvType kv_type;
   const ModelConfig& config = model.config();
 
   Row tensor(const std::string& name) const {
@@ -77,6 +85,21 @@ struct Twin {
     return model.file().find_tensor(head_norm) ? norm(head_norm, out) : out;
   }
 
+  // As a row of keys or values is kept.
+  Row kept(Row x) const {
+    if (kv_type == KvType::F16) return x;
+    for (std::size_t head = 0; head < x.size(); head += config.head_dim) {
+      for (std::size_t begin = head; begin < head + config.head_dim; begin += 32) {
+        const std::size_t end = std::min<std::size_t>(begin + 32, head + config.head_dim);
+        double greatest = 0;
+        for (std::size_t i = begin; i < end; ++i) greatest = std::max(greatest, std::abs(x[i]));
+        const double scale = rounded_to_11_bits(greatest / 127);
+        for (std::size_t i = begin; i < end; ++i) x[i] = std::nearbyint(x[i] / greatest * 127) * scale;
+      }
+    }
+    return x;
+  }
+
   Row attend(const Row& q, const Rows& keys, const Rows& values, std::size_t position,
              std::uint32_t window) const {
     Row out(q.size(), 0.0);
@@ -122,9 +145,10 @@ struct Twin {
       const Row h = norm(prefix + "attn_norm.weight", x);
       Row q = project(prefix, "q", h);
       keys.push_back(project(prefix, "k", h));
-      values.push_back(project(prefix, "v", h));
+      values.push_back(kept(project(prefix, "v", h)));
       rotate(q, layer, position);
       rotate(keys.back(), layer, position);
+      keys.back() = kept(keys.back());
       Row branch = multiply(prefix + "attn_output.weight", attend(q, keys, values, position, layer.window));
       add(x, post_norms ? norm(prefix + "post_attention_norm.weight", branch) : branch);
       branch = feed_forward(prefix, norm(prefix + "ffn_norm.weight", x));
@@ -135,8 +159,9 @@ struct Twin {
 
 }  // namespace
 
-std::vector<std::vector<double>> float_twin_logits(const TinyModel& model, std::span<const TokenId> ids) {
-  const Twin twin{model};
+std::vector<std::vector<double>> float_twin_logits(const TinyModel& model, std::span<const TokenId> ids,
+                                                   KvType kv_type) {
+  const Twin twin{model, kv_type};
   const std::size_t hidden = model.config().hidden_size;
   const double scale =
       model.config().architecture == Architecture::Gemma3 ? std::sqrt(static_cast<double>(hidden)) : 1.0;

@@ -18,11 +18,7 @@ TinyModelOptions float_options(Architecture architecture) {
   return options;
 }
 
-}  // namespace
-
-TEST_CASE(
-    "with unquantised weights every architecture's logits are its f64 twin's, but for keys and values in "
-    "f16") {
+std::vector<TinyModelOptions> variants() {
   std::vector<TinyModelOptions> variants;
   for (Architecture a : {Architecture::Llama, Architecture::Qwen2, Architecture::Qwen3, Architecture::Gemma3})
     variants.push_back(float_options(a));
@@ -32,27 +28,50 @@ TEST_CASE(
   variants.push_back(variants[3]);
   variants.back().rope_scaling_factor = 8;
   variants.back().num_kv_heads = 2;
-  for (const TinyModelOptions& options : variants) {
+  return variants;
+}
+
+// The farthest that a logit of ours lies from the twin's.
+double worst_distance(const TinyModel& model, std::span<const TokenId> ids, KvType kv_type,
+                      const std::vector<std::vector<double>>& expected) {
+  StageChain chain(model, {.kv_type = kv_type});
+  SamplingParams params;
+  params.temperature = 0;
+  params.top_logprobs = model.config().vocab_size;
+  const SamplingParams* sampling = &params;
+  const RowGroup group{
+      .sequence = SequenceId{1}, .num_rows = static_cast<std::uint32_t>(ids.size()), .flags = kWantsAllRows};
+  const std::vector<CandidateRow> rows = chain.run({&group, 1}, ids, {&sampling, 1});
+  double worst = 0;
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    REQUIRE(rows[row].by_raw.size() == model.config().vocab_size);
+    for (const Candidate& c : rows[row].by_raw)
+      worst = std::max(
+          worst, std::abs(static_cast<double>(c.logit) - expected[row][static_cast<std::size_t>(c.id)]));
+  }
+  return worst;
+}
+
+}  // namespace
+
+// Logits spread over about +-10.
+TEST_CASE(
+    "with unquantised weights every architecture's logits are its f64 twin's, but for keys and values in "
+    "f16 or q8") {
+  for (const TinyModelOptions& options : variants()) {
     CAPTURE(name_of(options.architecture));
     const TinyModel model(41, options);
     const std::vector<TokenId> ids = random_ids(10, 75, options.vocab_size);
-    const std::vector<std::vector<double>> expected = float_twin_logits(model, ids);
-    StageChain chain(model);
-    std::vector<SamplingParams> params(1);
-    params[0].temperature = 0;
-    params[0].top_logprobs = options.vocab_size;
-    const SamplingParams* sampling = params.data();
-    const RowGroup group{.sequence = SequenceId{1}, .num_rows = 75, .flags = kWantsAllRows};
-    const std::vector<CandidateRow> rows = chain.run({&group, 1}, ids, {&sampling, 1});
-    double worst = 0;
-    for (std::size_t row = 0; row < rows.size(); ++row) {
-      REQUIRE(rows[row].by_raw.size() == options.vocab_size);
-      for (const Candidate& c : rows[row].by_raw)
-        worst = std::max(
-            worst, std::abs(static_cast<double>(c.logit) - expected[row][static_cast<std::size_t>(c.id)]));
-    }
-    CHECK(worst < 0.03);  // logits spread over about +-10; f16 keeps 11 bits
-    MESSAGE("worst ", worst);
+    const std::vector<std::vector<double>> exact = float_twin_logits(model, ids);
+    const double in_f16 = worst_distance(model, ids, KvType::F16, exact);
+    CHECK(in_f16 < 0.03);  // f16 keeps 11 bits
+    const double in_q8 = worst_distance(model, ids, KvType::Q8, exact);
+    CHECK(in_q8 < 0.3);
+    CHECK(in_q8 > in_f16);
+    const double of_rounded =
+        worst_distance(model, ids, KvType::Q8, float_twin_logits(model, ids, KvType::Q8));
+    CHECK(of_rounded < 0.01);  // a value that lies between two codes may fall to the other side
+    MESSAGE("worst ", in_f16, " in f16, ", in_q8, " in q8, ", of_rounded, " of the twin's in q8");
   }
 }
 

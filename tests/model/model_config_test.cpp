@@ -71,7 +71,7 @@ TEST_CASE("a llama's config is its metadata") {
   for (const LayerConfig& layer : c.layers) CHECK(layer == LayerConfig{0, 500000.0f, 1.0f});
   CHECK(c.num_units() == 8);
   CHECK(c.head_unit() == 7);
-  CHECK(c.kv_bytes_per_position_per_layer() == 4 * 2 * 16);
+  CHECK(c.kv_shape(KvType::F16).position_bytes() == 4 * 2 * 16);
   CHECK(c.activation_bytes() == 256);
 }
 
@@ -247,7 +247,7 @@ TEST_CASE("the real SmolLM2's config is the one its makers published") {
   CHECK(c->layers[0].rope_base == 100000.0f);
   CHECK(c->attention_scale == 0.125f);
   CHECK(c->tied_head);
-  CHECK(c->kv_bytes_per_position_per_layer() * c->num_layers == 23040);
+  CHECK(c->kv_shape(KvType::F16).position_bytes() * c->num_layers == 23040);
   const std::uint64_t stored = shard_bytes(tensor_specs(*c, *file), {0, c->num_units()});
   CHECK(stored < file->file_bytes() * 105 / 100);
 }

@@ -39,6 +39,7 @@ void StageChain::open(Range units, Range head_blocks) {
   spec.max_context = options_.max_context;
   spec.max_rows = options_.max_rows;
   spec.max_sequences = options_.max_sequences;
+  spec.kv.type = options_.kv_type;
   spec.kv.blocks.assign(kv_kinds(model_.config()).size(), options_.blocks_per_kind);
   auto stage = open_cpu_stage(spec, model_.config(), model_.specs(), source_, *options_.kernels, pool_);
   if (!stage) FAIL(stage.error().message());

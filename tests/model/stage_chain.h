@@ -18,6 +18,7 @@ struct ChainOptions {
   std::uint32_t max_rows = kMaxRowsPerStep;
   std::uint32_t max_sequences = 32;
   std::uint32_t blocks_per_kind = 400;
+  KvType kv_type = KvType::F16;
   std::size_t num_threads = 1;
   const KernelTable* kernels = nullptr;  // null: the fastest
 };
