@@ -120,6 +120,11 @@ std::string excluded_lines(const Json& cluster) {
   return terminal_safe(lines);
 }
 
+std::string kv_text(const Json& plan) {
+  return "KV for " + formatted("%.0f", number_at(plan, "kv_positions")) + " positions in " +
+         terminal_safe(text_at(plan, "kv_type"));
+}
+
 std::string speed_line(const Json& cluster) {
   const Json& plan = at(cluster, "plan");
   return "one stream: " + per_second(number_at(plan, "predicted_seconds_per_token")) + " tok/s predicted, " +
@@ -189,8 +194,7 @@ std::string plan_text(const Json& plan) {
           milliseconds(number_at(plan, "measured_seconds_per_token")) + " measured (" +
           per_second(number_at(plan, "measured_seconds_per_token")) + " tok/s)\n";
   text += "epoch " + text_at(plan, "epoch") + ": " + terminal_safe(text_at(plan, "why")) + "; " +
-          quality_of(plan) + "; KV for " + formatted("%.0f", number_at(plan, "kv_positions")) +
-          " positions in " + text_at(plan, "kv_type") + "\n";
+          quality_of(plan) + "; " + kv_text(plan) + "\n";
   return text;
 }
 
@@ -200,7 +204,7 @@ Result<std::string> render_status(const std::string& cluster_json) {
   const Result<Json> cluster = parse(cluster_json);
   if (!cluster) return fail(cluster.error());
   return state_line(*cluster) + "\n\n" + device_table(*cluster) + "\n" + excluded_lines(*cluster) +
-         speed_line(*cluster) + "; " + requests_line(*cluster) + "\n";
+         speed_line(*cluster) + "; " + requests_line(*cluster) + "; " + kv_text(at(*cluster, "plan")) + "\n";
 }
 
 Result<std::string> render_plan(const std::string& cluster_json) {

@@ -198,6 +198,8 @@ HttpOptions http_options(const CoordinatorOptions& options, const ServedModel& m
   std::snprintf(fingerprint, sizeof fingerprint, "fp_%02x%02x%02x%02x%08x", model.hash[0], model.hash[1],
                 model.hash[2], model.hash[3], static_cast<unsigned>(digest));
   http.api.fingerprint = fingerprint;
+  if (options.cluster.kv_type != KvType::F16)  // it answers with other bits
+    http.api.fingerprint += std::string("_") + name_of(options.cluster.kv_type);
   http.api.model_bytes = shard_bytes(model.specs, {0, model.config.num_units()});
   http.api.created = static_cast<std::int64_t>(std::time(nullptr));
   http.api.api_key = options.api_key;

@@ -11,9 +11,8 @@
 //   to sums, or from 0 on and then merged
 // - merge(own, merging, query, head_dim)
 // - powers(x): 16 numbers, none above 0, become exp(x)
-// - keys_to_float, values_to_float: one f16 block; q8_keys_to_float, q8_values_to_float: one q8 block with
-// its
-//   scales
+// - keys_to_float, values_to_float: one f16 block
+// - q8_keys_to_float, q8_values_to_float: one q8 block, with its scales as f32
 // - clear(x, n), scale(x, by, n)
 // Measured on one Sapphire Rapids core with AVX-512: a query of 64 dimensions takes 415 cycles a chunk in a
 // full tile, of which its 512 FMAs alone would take 256; with the ten loads that every 24 of them need, a

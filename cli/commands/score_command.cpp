@@ -125,10 +125,10 @@ void add_score_command(CLI::App& app, int& status) {
       ->type_name("K")
       ->check(CLI::Range(0, static_cast<int>(kMaxTopLogprobs)));
   command->add_flag("--digest", arguments->task.digest, "a hash of the bits of all logits");
-  command
-      ->add_option("--model", arguments->on_file.model_path,
-                   "a GGUF file or name, on its own: no cluster is asked")
-      ->type_name("NAME");
+  CLI::Option* model = command
+                           ->add_option("--model", arguments->on_file.model_path,
+                                        "a GGUF file or name, on its own: no cluster is asked")
+                           ->type_name("NAME");
   command->add_option("--chunk", arguments->on_file.chunk, "with --model: rows per step")
       ->type_name("N")
       ->check(CLI::Range(1, 4096))
@@ -137,7 +137,8 @@ void add_score_command(CLI::App& app, int& status) {
       ->type_name("N")
       ->check(CLI::Range(1, 1024));
   add_kv_type_option(*command, "with --model: how keys and values are kept (default: f16)",
-                     [arguments = arguments.get()](KvType type) { arguments->on_file.kv_type = type; });
+                     [arguments = arguments.get()](KvType type) { arguments->on_file.kv_type = type; })
+      ->needs(model);  // a cluster keeps them in its own way
   command
       ->add_option("--kernels", arguments->on_file.kernels,
                    "with --model: scalar, avx2, avxvnni, avx512, amx (default: the fastest)")

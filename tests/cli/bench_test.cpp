@@ -61,7 +61,7 @@ TEST_CASE("a pass reads weights once a step and what each step's last row sees")
   const TinyModel model(2);
   const ModelConfig& config = model.config();
   const ModelCosts costs = model_costs(config, model.specs());
-  const double kv = static_cast<double>(config.kv_bytes_per_position_per_layer() * config.num_layers);
+  const double kv = static_cast<double>(config.kv_shape(KvType::F16).position_bytes() * config.num_layers);
   const auto weights = static_cast<double>(costs.weight_bytes);
 
   // Positions 10, 11, 12 of two sequences, one row a step: 11, 12 and 13 positions seen.
@@ -69,6 +69,12 @@ TEST_CASE("a pass reads weights once a step and what each step's last row sees")
   const Work decoded = work_of(config, costs, decode);
   CHECK(decoded.bytes == 3 * weights + 2 * (11 + 12 + 13) * kv);
   CHECK(decoded.macs == static_cast<double>(6 * (costs.layer_macs + costs.head_macs)));
+
+  // Heads of 16 dimensions: 18 bytes for 32.
+  Pass in_q8 = decode;
+  in_q8.kv_type = KvType::Q8;
+  CHECK(work_of(config, costs, in_q8).bytes == 3 * weights + 2 * (11 + 12 + 13) * kv * 18 / 32);
+  CHECK(work_of(config, costs, in_q8).macs == decoded.macs);
 
   // Seven rows by four: the steps end having seen four and seven; the last row alone wants a token.
   const Pass prefill{.num_positions = 7, .rows_per_step = 4, .every_row_wanted = false};
@@ -87,7 +93,7 @@ TEST_CASE("a window bounds what a row sees") {
   const ModelCosts costs = model_costs(config, model.specs());
   const Work work = work_of(config, costs, {.first_position = 100});
   CHECK(work.bytes ==
-        static_cast<double>(costs.weight_bytes + seen * config.kv_bytes_per_position_per_layer()));
+        static_cast<double>(costs.weight_bytes + seen * config.kv_shape(KvType::F16).position_bytes()));
 }
 
 TEST_CASE("the operations' work adds up to the pass's, second terms and attention aside") {

@@ -62,6 +62,15 @@ TEST_CASE("a config's values arrive and what it leaves out has its default") {
   CHECK(config->devices[1].kernels == "scalar");
 }
 
+TEST_CASE("a config names how keys and values are kept, f16 where it does not") {
+  const ScratchFolder scratch;
+  const std::string in_q8 = changed("http_port: 9000", "kv_type: q8");
+  CHECK(read_cluster_config(scratch.write("q8.yaml", in_q8))->kv_type == "q8");
+  CHECK(read_cluster_config(scratch.write("c.yaml", kGood))->kv_type == "f16");
+  CHECK(fault_of(changed("http_port: 9000", "kv_type: q4")).find("\"kv_type\" cannot be \"q4\"") !=
+        std::string::npos);
+}
+
 TEST_CASE("every config that ships parses") {
   int count = 0;
   const auto folder = std::filesystem::path(SHOAL_TEST_DATA).parent_path().parent_path() / "cluster-configs";

@@ -16,7 +16,7 @@ constexpr const char* kCluster = R"({
      "loading": {"state": "loading", "bytes_total": 200, "bytes_present": 50}},
     {"id": 3, "name": "old", "host": "barn", "state": "excluded", "excluded": "its kernels give other bits", "memory": {}}],
   "plan": {"epoch": "1.4", "why": "first plan", "optimal": true, "lower_bound_seconds": 0.01,
-    "predicted_seconds_per_token": 0.01, "measured_seconds_per_token": 0.0125, "kv_positions": 8192,
+    "predicted_seconds_per_token": 0.01, "measured_seconds_per_token": 0.0125, "kv_positions": 8192, "kv_type": "q8",
     "predicted_hop_seconds": [0.0002, 0.0003, 0.0004],
     "stages": [
       {"device": 1, "name": "cam-1", "units": [0, 16], "holds": "embedding + layers 0-14", "predicted_seconds": 0.005,
@@ -37,6 +37,7 @@ TEST_CASE("status tells each device's part, memory and speed, predicted beside m
   CHECK(holds(*text, "81 MB / 90 MB / 512 MB"));
   CHECK(holds(*text, "200.0"));  // predicted: 1 / 5 ms
   CHECK(holds(*text, "250.0"));  // measured: 1 / 4 ms
+  CHECK(holds(*text, "KV for 8192 positions in q8"));
   CHECK(holds(*text, "loading 25 %"));
   CHECK(holds(*text, "old is not used: its kernels give other bits"));
   CHECK(holds(*text, "one stream: 100.0 tok/s predicted, 80.0 measured; requests: 2 running"));
@@ -51,7 +52,8 @@ TEST_CASE("the plan tells stages, hops, the whole and how good it is known to be
   CHECK(holds(*text, "0.20 ms"));
   CHECK(holds(*text, "5.00 ms"));
   CHECK(holds(*text, "one token: 10.00 ms predicted (100.0 tok/s), 12.50 ms measured (80.0 tok/s)"));
-  CHECK(holds(*text, "epoch 1.4: first plan; proven best for what was measured; KV for 8192 positions"));
+  CHECK(
+      holds(*text, "epoch 1.4: first plan; proven best for what was measured; KV for 8192 positions in q8"));
 }
 
 TEST_CASE("a cluster without a plan says what it waits for, and one that loads shows what comes") {

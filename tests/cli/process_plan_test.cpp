@@ -17,6 +17,7 @@ ClusterProcesses district() {
   cluster.config.http_port = 8081;
   cluster.config.cluster_port = 7000;
   cluster.config.min_stages = 2;
+  cluster.config.kv_type = "q8";
   cluster.config.devices = {
       {.name = "hub", .address = "10.77.0.10"},
       {.name = "cam", .address = "10.77.0.13", .memory_bytes = 1u << 29, .threads = 2, .kernels = "avx2"}};
@@ -41,6 +42,7 @@ TEST_CASE("the coordinator is started with the config's settings and waits for e
   CHECK(value_after(command, "--cluster-port") == "7000");
   CHECK(value_after(command, "--min-stages") == "2");
   CHECK(value_after(command, "--expect") == "2");
+  CHECK(value_after(command, "--kv-type") == "q8");
   CHECK(value_after(command, "--state") == "/var/shoal/coordinator");
   CHECK(command.environment.empty());
 }

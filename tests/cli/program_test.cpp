@@ -84,6 +84,9 @@ TEST_CASE("misuse ends with status 2 and says what is wrong") {
       {"worker"},
       {"worker", "--hub", "127.0.0.1:7171", "--token", "not a token"},
       {"coordinator", "--objective", "beauty"},
+      {"coordinator", "--kv-type", "q4"},
+      {"bench", "--kv-type", "q4"},
+      {"score", "--kv-type", "q8", "x"},
       {"coordinator", "--port", "65536"},
       {"coordinator", "--cluster-port", "65533"},
       {"coordinator", "--context", "0"},
@@ -101,6 +104,12 @@ TEST_CASE("misuse ends with status 2 and says what is wrong") {
     CHECK(run.status == kMisused);
     CHECK(run.output.size() > 10);
   }
+}
+
+TEST_CASE("an unknown KV type is told with those there are") {
+  const ProgramRun run = shoal_run({"bench", "--kv-type", "q4"});
+  CHECK(run.status == kMisused);
+  for (const char* part : {"--kv-type", "q4", "f16", "q8"}) CHECK(holds(run.output, part));
 }
 
 TEST_CASE("a number out of range is told with its option and the range") {
@@ -167,6 +176,9 @@ TEST_CASE("bench measures a random model, says what does not fit, and names the 
   for (const char* part :
        {"Random 1.5B", "load to first token", "prefill 3", "decode at 8", "decode, 2 together", "gate up"})
     CHECK(holds(shown.output, part));
+  const ProgramRun in_q8 = with({"--depth", "8", "--kv-type", "q8", "--json"});
+  REQUIRE(in_q8.status == 0);
+  CHECK(nlohmann::json::parse(in_q8.output)["kv_type"] == "q8");
   const ProgramRun too_deep = with({"--depth", "32767"});
   CHECK(too_deep.status == kFailed);
   CHECK(holds(too_deep.output, "the model has 32768"));
@@ -201,6 +213,14 @@ TEST_CASE("a text's ids and its score come from the model file alone") {
   CHECK(json["rows"].size() == list.size());
   CHECK(json["rows"][0]["top"].size() == 400);
   CHECK(json["rows"].back()["nll"].is_null());
+  const auto digest_in = [&](const char* kv_type) {
+    const ProgramRun run = shoal_in(home, {"score", "--model", model.path(), "--tokens", "--json", "--digest",
+                                           "--threads", "1", "--kv-type", kv_type, file});
+    REQUIRE(run.status == 0);
+    return nlohmann::json::parse(run.output)["digest"];
+  };
+  CHECK(digest_in("f16") == json["digest"]);
+  CHECK(digest_in("q8") != json["digest"]);
   const ProgramRun table = shoal_in(
       home, {"score", "--model", model.path(), "--threads", "1", home.write("text", "the sky is blue")});
   CHECK(table.status == 0);

@@ -54,6 +54,9 @@ TEST_CASE("a worker of another protocol, a name in use and a revoked key are tur
   CHECK(
       join_reason(hub, {.protocol_version = kProtocolVersion + 1, .public_key = scripted_key(8), .name = "x"})
           .find("upgrade") != std::string::npos);
+  // Version 2 knew nothing of KV types: its worker would keep f16 whatever the plan says.
+  CHECK(join_reason(hub, {.protocol_version = 2, .public_key = scripted_key(8), .name = "x"}) ==
+        "the worker speaks protocol version 2 and this hub version 3: upgrade the older one");
   CHECK(join_reason(hub, {.public_key = scripted_key(8), .name = "cam-1"}).find("--name") !=
         std::string::npos);
   CHECK(hub.state->members.size() == 1);

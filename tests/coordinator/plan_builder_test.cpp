@@ -132,7 +132,7 @@ TEST_CASE("a plan states the scratch that each device's stages will open, by its
                              .max_context = message.max_context,
                              .max_rows = message.max_rows,
                              .max_sequences = message.max_sequences,
-                             .kv = KvBudget{message.kv_blocks}};
+                             .kv = {message.kv_blocks, *kv_type_from(message.kv_type)}};
         scratch += cpu_stage_scratch_bytes(spec, state.model.config, threads[v]);
       }
       const MemoryNeed need = memory_need(version->problem, v, held);
@@ -141,6 +141,43 @@ TEST_CASE("a plan states the scratch that each device's stages will open, by its
       CHECK(stated->memory_bytes[v] == fixed + need.weights + need.kv + scratch);
     }
   }
+}
+
+TEST_CASE("a plan's KV type is told to every worker and counted in every device's memory") {
+  // Two heads of 16 dimensions take 64 bytes each way in f16, 36 in q8.
+  std::map<KvType, std::uint64_t> need;
+  for (const KvType type : {KvType::F16, KvType::Q8}) {
+    ClusterSettings settings;
+    settings.kv_type = type;
+    const auto hub = hub_with(tiny(), 2, settings);
+    const Result<PlanVersion> version = choose_plan(*hub->state, plannable_devices(*hub->state, hub->now), 2);
+    REQUIRE(version);
+    CHECK(version->kv.type == type);
+    for (const std::uint32_t device : {1u, 2u}) {
+      const PlanMessage message = plan_message_for(*hub->state, *version, DeviceId{device});
+      CHECK(kv_type_from(message.kv_type) == type);
+      check_travels(message);
+    }
+    const std::uint32_t end = hub->state->model.config.num_units();
+    need[type] = memory_need(version->problem, 0, std::vector<Range>{{0, end}}).kv;
+    CHECK(need[type] == version->kv.blocks[0] * 32ull * (type == KvType::F16 ? 2 * 64 : 2 * 36) * (end - 2));
+  }
+  CHECK(need[KvType::Q8] * 64 == need[KvType::F16] * 36);
+}
+
+TEST_CASE("in memory that is short, q8 holds more positions than f16") {
+  std::map<KvType, std::uint32_t> positions;
+  for (const KvType type : {KvType::F16, KvType::Q8}) {
+    ClusterSettings settings;
+    settings.kv_type = type;
+    settings.kv_positions = 1 << 20;
+    settings.max_sequences = 1 << 14;
+    const auto hub = hub_with(tiny(), 1, settings, std::uint64_t{60} << 20);
+    const Result<PlanVersion> version = choose_plan(*hub->state, plannable_devices(*hub->state, hub->now), 1);
+    REQUIRE(version);
+    positions[type] = version->kv_positions;
+  }
+  CHECK(positions[KvType::Q8] > positions[KvType::F16]);
 }
 
 TEST_CASE(

@@ -53,8 +53,9 @@ InferenceRequest request_of(std::vector<TokenId> prompt, std::uint32_t max_token
 }
 
 // What one device alone would say.
-std::vector<TokenId> whole_model_answer(const TinyModel& model, const InferenceRequest& request) {
-  Result<WholeModel> whole = WholeModel::open(model.path(), *runnable_kernels().back(), 1, 512, 64);
+std::vector<TokenId> whole_model_answer(const TinyModel& model, const InferenceRequest& request,
+                                        KvType kv_type = KvType::F16) {
+  Result<WholeModel> whole = WholeModel::open(model.path(), *runnable_kernels().back(), 1, 512, 64, kv_type);
   REQUIRE(whole.has_value());
   const Result<std::vector<ChosenToken>> choices =
       whole->generate(request.prompt, request.sampling, request.max_tokens);
@@ -97,6 +98,22 @@ TEST_CASE("losing a device mid-decode changes the plan and not the text") {
     CHECK(cluster->answer(id).tokens == expected);
     CHECK(raw(cluster->hub().active->epoch) > raw(before));
   }
+}
+
+TEST_CASE("with keys and values in q8 a cluster gives the whole model's tokens in q8, over a loss too") {
+  const TinyModel model{7};
+  const InferenceRequest request = request_of(some_prompt(40), 24, /*temperature=*/2.5f);
+  const std::vector<TokenId> expected = whole_model_answer(model, request, KvType::Q8);
+  CHECK(expected != whole_model_answer(model, request));
+  SimClusterOptions options = options_for(model, 3, 11);
+  options.settings.kv_type = KvType::Q8;
+  const std::unique_ptr<SimCluster> cluster = serving(std::move(options));
+  const RequestId id = cluster->submit(request);
+  REQUIRE(cluster->run_until([&] { return cluster->answer(id).tokens.size() >= 5; }));
+  cluster->kill(DeviceId{2});
+  REQUIRE(cluster->run_until([&] { return cluster->answer(id).finished || cluster->answer(id).failed; }));
+  CHECK(cluster->answer(id).error == "");
+  CHECK(cluster->answer(id).tokens == expected);
 }
 
 }  // namespace shoal

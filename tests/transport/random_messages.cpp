@@ -181,6 +181,7 @@ PlanMessage plan(Random& random) {
   m.max_sequences = u32(random);
   m.kv_blocks = numbers(random, kMaxKvKinds);
   m.log_bytes = u32(random);
+  m.kv_type = static_cast<std::uint8_t>(random.below(256));
   return m;
 }
 ProfileReport profile(Random& random) {

@@ -83,12 +83,12 @@ TEST_CASE("the header of a full step stays below 4 KB and is as large as WIRE_FO
   CHECK(encoded.num_bytes() == 172 + 2304);
 }
 
-TEST_CASE("the bytes of a frame are those of protocol version 2") {
+TEST_CASE("the bytes of a frame are those of protocol version 3") {
   Encoder encoder;
   EncodedMessage encoded;
   REQUIRE(encoder.encode(Activate{make_epoch(2, 7)}, encoded));
   CHECK(hex(encoded.header) ==
-        "749078611400000053484c4300000a001200080007000c000a00000000000023020000000c000000000006000c0004000600"
+        "401b6dc31400000053484c4300000a001200080007000c000a00000000000023030000000c000000000006000c0004000600"
         "00000700000002000000");
 
   CandidatesFrame answer;
@@ -304,7 +304,7 @@ TEST_CASE(
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code() == ErrorCode::Unsupported);
   CHECK(refused.error().message() ==
-        "the frame speaks protocol version 9, this process speaks 2: run the same release on every device");
+        "the frame speaks protocol version 9, this process speaks 3: run the same release on every device");
 }
 
 TEST_CASE("a message is decoded on its own lane alone") {

@@ -48,4 +48,23 @@ TEST_CASE("a plan's stages must follow one another from the embedding to the hea
   CHECK_FALSE(refused([](auto& stages) { stages.clear(); }));  // left out of it
 }
 
+TEST_CASE("a plan that keeps keys and values in a way this worker does not know is refused") {
+  const TinyModel model{3};
+  PlanMessage plan = plan_for(model, Epoch{1}, {3}, {DeviceId{1}, DeviceId{2}});
+  for (const KvType type : {KvType::F16, KvType::Q8}) {
+    plan.kv_type = static_cast<std::uint8_t>(type);
+    CHECK(check_plan(plan, model.config()));
+    CHECK(*kv_budget_of(plan) == KvBudget{plan.kv_blocks, type});
+  }
+  for (const std::uint8_t number : {std::uint8_t{2}, std::uint8_t{255}}) {
+    plan.kv_type = number;
+    const Status checked = check_plan(plan, model.config());
+    REQUIRE_FALSE(checked);
+    CHECK(checked.error().code() == ErrorCode::Unsupported);
+    CHECK(checked.error().message().find("type " + std::to_string(number)) != std::string::npos);
+    CHECK(checked.error().message().find("upgrade") != std::string::npos);
+    CHECK_FALSE(kv_budget_of(plan));
+  }
+}
+
 }  // namespace shoal

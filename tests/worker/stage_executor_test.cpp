@@ -19,16 +19,18 @@ namespace {
 // network.
 class Pipeline {
  public:
-  Pipeline(const TinyModel& model, const std::vector<std::uint32_t>& cuts)
+  Pipeline(const TinyModel& model, const std::vector<std::uint32_t>& cuts, KvType kv_type = KvType::F16)
       : model_(model), pool_(1), source_(model.file(), pool_) {
     std::vector<DeviceId> devices;
     for (std::uint32_t i = 0; i <= cuts.size(); ++i) devices.push_back(DeviceId{i + 1});
     plan = plan_for(model, Epoch{1}, cuts, devices);
+    plan.kv_type = static_cast<std::uint8_t>(kv_type);
     for (const DeviceId device : devices) {
       executors_.push_back(std::make_unique<StageExecutor>(*runnable_kernels().back(), pool_, source_));
       const StagesOpened opened = executors_.back()->open(plan, device);
       REQUIRE_MESSAGE(!opened.error, opened.error->message());
       CHECK(opened.scratch_bytes > 0);
+      kv_bytes += opened.kv_bytes;
     }
   }
 
@@ -85,6 +87,7 @@ class Pipeline {
   StageExecutor& executor(std::size_t i) { return *executors_[i]; }
 
   PlanMessage plan;
+  std::uint64_t kv_bytes = 0;              // of all stages
   std::vector<std::size_t> payload_bytes;  // per stage, of the latest step
 
  private:
@@ -132,6 +135,25 @@ TEST_CASE(
       Pipeline pipeline(model, cuts);
       CHECK(pipeline.generate(SequenceId{1}, prompt, sampling(), 12, chunk) == tokens);
     }
+  }
+}
+
+TEST_CASE("a plan's KV type rules every stage: its bits and its memory") {
+  const TinyModel model{41};
+  const std::vector<TokenId> prompt = prompt_of(21);
+  for (const KvType kv_type : {KvType::F16, KvType::Q8}) {
+    CAPTURE(doctest::String(name_of(kv_type)));
+    Result<WholeModel> whole =
+        WholeModel::open(model.path(), *runnable_kernels().back(), 1, 512, 64, kv_type);
+    REQUIRE(whole);
+    const Result<std::vector<ChosenToken>> expected = whole->generate(prompt, sampling(), 12);
+    REQUIRE(expected);
+    std::vector<TokenId> tokens;
+    for (const ChosenToken& choice : *expected) tokens.push_back(choice.id);
+    Pipeline pipeline(model, {2, 5}, kv_type);
+    CHECK(pipeline.generate(SequenceId{1}, prompt, sampling(), 12, 8) == tokens);
+    const KvBudget budget{pipeline.plan.kv_blocks, kv_type};
+    CHECK(pipeline.kv_bytes == kv_bytes(model.config(), budget, {0, model.config().num_units()}));
   }
 }
 
@@ -225,6 +247,7 @@ TEST_CASE("what cannot be run or opened is an error with the frame it was about"
   };
   CHECK(error_of([](PlanMessage& p) { p.config.pop_back(); }) == ErrorCode::Corrupt);
   CHECK(error_of([](PlanMessage& p) { p.kv_blocks.clear(); }) == ErrorCode::InvalidArgument);
+  CHECK(error_of([](PlanMessage& p) { p.kv_type = 9; }) == ErrorCode::Unsupported);
   CHECK(error_of([](PlanMessage& p) { p.max_rows = 0; }) == ErrorCode::InvalidArgument);
   CHECK(error_of([](PlanMessage& p) { p.max_context = 1u << 30; }) == ErrorCode::InvalidArgument);
   error_of([](PlanMessage& p) { p.tensors.clear(); });
